@@ -1,0 +1,65 @@
+# `make` prints this list. Everything is installed into .venv, and nothing outside this folder.
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PY := .venv/bin/python
+SECONDS ?= 30
+
+.PHONY: help
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- environment: .venv holds the device extra; the first workstation target adds the rest.
+.venv/device: requirements/device.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else \
+	  "error: %s is Python %d.%d; expected 3.10 to 3.13: run make PYTHON=python3.11 ..." % (sys.executable, *v))'
+	@$(PYTHON) -m venv .venv || { echo "error: cannot make .venv; on Debian: sudo apt install python3-venv" >&2; exit 1; }
+	@echo "installing the device's packages into .venv ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/dev: requirements/dev.txt .venv/device
+	@echo "installing the workstation's packages into .venv (TensorFlow is large) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: setup
+setup: .venv/dev  ## install everything that a workstation needs
+
+# ---- run
+.PHONY: demo
+demo: .venv/device  ## answer made-up camera frames with the shipped model; no camera needed
+	@$(PY) -m device run --source synthetic:// --frames 600 --log logs --picture reports/demo.png
+
+.PHONY: report
+report: .venv/dev  ## report on a latency log: make report LOG=logs/... (default: the newest)
+	@$(PY) -m device report $(or $(LOG),$(shell ls -t logs/*.jsonl 2>/dev/null | head -1),logs/none-yet.jsonl)
+
+# ---- train
+.PHONY: data
+data: .venv/dev  ## find, install or download Fashion-MNIST
+	@$(PY) -m training.data
+
+.PHONY: reproduce
+reproduce: .venv/dev  ## the article end to end: reports/reproduce.md
+	@$(PY) -m training.reproduce
+
+# ---- check
+.PHONY: lint
+lint: .venv/dev  ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+.PHONY: test
+test: .venv/dev  ## install what the tests need, and run them
+	@$(PY) -m training.data || true
+	@$(PY) -m pytest
+
+.PHONY: lock
+lock: .venv/dev  ## pin the packages of pyproject.toml, with hashes, into requirements/
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" bash requirements/lock.sh .venv/bin/uv
+
+.PHONY: clean
+clean:  ## remove what was made: .venv, reports, runs, logs
+	@rm -rf .venv reports runs logs

@@ -1,0 +1,91 @@
+"""The values that flow from the camera to the sinks. All frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from device.arrays import Array
+from device.labels import LABELS
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture from a camera.
+
+    pixels: uint8, shape (height, width, 3) in B,G,R order or (height, width) gray.
+    sequence: number of this frame at the source, from 0; a jump is frames skipped.
+    captured_ns: `time.monotonic_ns()` when the frame was exposed, or read if that is unknown.
+    origin: where the picture came from, for people (a path, or "").
+    truth: the label when the source knows it (synthetic frames), else None.
+    """
+
+    pixels: Array
+    sequence: int
+    captured_ns: int
+    origin: str = ""
+    truth: str | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image.
+
+    scores: float32, shape (10,), sums to 1: the probability of each label, given that it is one of the ten.
+    garment: probability that there is one of the ten at all, 0..1; 1.0 for models that cannot tell.
+    """
+
+    scores: Array
+    garment: float
+
+    @property
+    def label(self) -> str:
+        """The best of the ten labels, whatever the decision."""
+        return LABELS[int(self.scores.argmax())]
+
+    @property
+    def score(self) -> float:
+        """The probability of `label`, 0..1."""
+        return float(self.scores.max())
+
+    def by_label(self) -> dict[str, float]:
+        """Label -> probability, in the order of LABELS."""
+        return {label: round(float(score), 6) for label, score in zip(LABELS, self.scores)}
+
+    @property
+    def confidence(self) -> float:
+        """Probability that there is a garment and that it is `label`, 0..1: what the decision looks at."""
+        return self.garment * self.score
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Monotonic durations of one frame, in nanoseconds.
+
+    wait_ns: from asking the camera to having the frame.
+    preprocess_ns, inference_ns: frame to 28x28, and 28x28 to scores.
+    total_ns: from having the frame to the answer (preprocess, inference and decision).
+    """
+
+    wait_ns: int
+    preprocess_ns: int
+    inference_ns: int
+    total_ns: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """One answered frame: what every sink gets.
+
+    image: uint8, shape (28, 28): what the model saw.
+    decision: the label shown to people, or "unsure"; smoothed over frames.
+    skipped: frames of the source between the previous result and this one.
+    warmup: True while the run settles; such frames are kept out of summaries.
+    """
+
+    frame: Frame
+    image: Array
+    prediction: Prediction
+    decision: str
+    timings: Timings
+    skipped: int
+    warmup: bool

@@ -1,0 +1,61 @@
+"""The device loop: one frame at a time, from the camera to the sinks."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Iterable, Sequence
+
+from device.classifier import Classifier
+from device.decision import Decision
+from device.frame import Frame, Result, Timings
+from device.preprocess import preprocessing
+from device.sinks import Sink
+
+
+def run(
+    frames: Iterable[Frame],
+    classifier: Classifier,
+    decision: Decision,
+    sinks: Sequence[Sink],
+    *,
+    warmup_s: float = 0.0,
+    clock: Callable[[], int] = time.monotonic_ns,
+) -> None:
+    """Answer every frame until the iterable ends.
+
+    warmup_s: results of the first so many seconds, and the first result in any case, are tagged `warmup`.
+    clock: monotonic nanoseconds.
+    """
+    preprocess = preprocessing(classifier.card.preprocessing)
+    expected_sequence: int | None = None
+    warm_ns: int | None = None
+    asked_ns = clock()
+    for frame in frames:
+        got_ns = clock()
+        image = preprocess(frame.pixels)
+        preprocessed_ns = clock()
+        prediction = classifier(image)
+        inferred_ns = clock()
+        answer = decision(prediction, frame.captured_ns)
+        answered_ns = clock()
+
+        first = warm_ns is None
+        warm_ns = got_ns + round(warmup_s * 1e9) if warm_ns is None else warm_ns
+        result = Result(
+            frame=frame,
+            image=image,
+            prediction=prediction,
+            decision=answer,
+            timings=Timings(
+                wait_ns=got_ns - asked_ns,
+                preprocess_ns=preprocessed_ns - got_ns,
+                inference_ns=inferred_ns - preprocessed_ns,
+                total_ns=answered_ns - got_ns,
+            ),
+            skipped=0 if expected_sequence is None else max(0, frame.sequence - expected_sequence),
+            warmup=first or got_ns < warm_ns,
+        )
+        expected_sequence = frame.sequence + 1
+        for sink in sinks:
+            sink(result)
+        asked_ns = clock()

@@ -1,0 +1,145 @@
+"""Frame -> 28x28: the only preprocessing. Training, evaluation, benchmark and the loop go through it.
+
+A preprocessing has a name that ends in its version. The model card names the one that the model was
+trained with, so a board can never feed a model what it has not seen. To change what a name does, add
+the next version and retrain.
+"""
+
+from typing import Callable, Dict, Optional, Tuple
+
+import cv2
+import numpy as np
+
+from device.arrays import Array
+from device.errors import ModelError
+
+SIDE_PX = 28
+"""Height and width of what every model sees, in pixels."""
+
+
+def frame_1(pixels: Array) -> Array:
+    """The whole frame, squashed to a square, as luma.
+
+    Returns uint8, shape (28, 28), natural polarity.
+    """
+    return shrink(crop_to_multiples(to_gray(pixels)))
+
+
+def cutout_1(pixels: Array) -> Array:
+    """The garment cut out, bright on black, longest edge 28, centred: as Fashion-MNIST was made.
+
+    The background is the colour of the frame's border. Fashion-MNIST's own pipeline trims, subsamples,
+    centres and negates product photographs on white (arXiv:1708.07747, section 2); this one takes the
+    polarity from the frame, since a garment may be lighter than what it lies on.
+    A Fashion-MNIST image (black border) passes unchanged. Returns uint8, shape (28, 28).
+    """
+    if pixels.shape[:2] == (SIDE_PX, SIDE_PX):
+        return to_gray(pixels)
+    # Finding a box needs no resolution: every n-th pixel costs nothing and keeps edges sharp.
+    step = max(1, min(pixels.shape[:2]) // 96)
+    small = np.ascontiguousarray(pixels[::step, ::step])
+    mask, background = _garment_mask(small)
+    box = _box_of(mask)
+    if box is None:
+        return np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    top, bottom, left, right = box
+    gray = to_gray(pixels[top * step : bottom * step, left * step : right * step])
+    inside = mask[top:bottom, left:right]
+    height, width = gray.shape
+    scale = SIDE_PX / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Whole-multiple steps first: INTER_AREA at a non-integer factor is many times slower.
+    garment = cv2.resize(_subsample(gray, 2 * SIDE_PX), size, interpolation=cv2.INTER_AREA)
+    keep = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
+    brighter = float(gray.mean()) >= background
+    if not brighter:
+        garment = 255 - garment
+    garment = cv2.multiply(garment, keep, scale=1 / 255)
+    image = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    y, x = (SIDE_PX - size[1]) // 2, (SIDE_PX - size[0]) // 2
+    image[y : y + size[1], x : x + size[0]] = garment
+    return image
+
+
+PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {
+    "frame-1": frame_1,
+    "cutout-1": cutout_1,
+}
+
+
+def preprocessing(name: str) -> Callable[[Array], Array]:
+    """The function called `name`: uint8 (H, W, 3) BGR or (H, W) gray -> uint8 (28, 28).
+
+    Raises ModelError when this program does not know `name`.
+    """
+    try:
+        return PREPROCESSINGS[name]
+    except KeyError:
+        raise ModelError(
+            f"preprocessing {name!r}: unknown here (known: {', '.join(PREPROCESSINGS)}); "
+            "the model card was written by another version: deploy code and model together"
+        ) from None
+
+
+def to_gray(pixels: Array) -> Array:
+    """Luma (ITU-R BT.601, as cv2 and a camera's Y plane). uint8 (H, W, 3) BGR or (H, W) -> uint8 (H, W)."""
+    if pixels.ndim == 2:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+
+
+def crop_to_multiples(gray: Array) -> Array:
+    """The largest centred crop whose sides are whole multiples of 28 (a view; smaller sides stay)."""
+    height, width = gray.shape
+    new_height, new_width = (side - side % SIDE_PX if side >= SIDE_PX else side for side in (height, width))
+    y, x = (height - new_height) // 2, (width - new_width) // 2
+    return gray[y : y + new_height, x : x + new_width]
+
+
+def shrink(gray: Array) -> Array:
+    """Area average to (28, 28); uint8. Fast when both sides are whole multiples of 28."""
+    if gray.shape == (SIDE_PX, SIDE_PX):
+        return gray
+    return cv2.resize(gray, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+
+
+def _subsample(gray: Array, least_px: int) -> Array:
+    """Every n-th pixel, as Fashion-MNIST did, while the longest side keeps at least `least_px`."""
+    step = max(1, max(gray.shape) // least_px)
+    return np.ascontiguousarray(gray[::step, ::step])
+
+
+def _garment_mask(small: Array) -> Tuple[Array, float]:
+    """Where the garment is (uint8, 255 inside), and the background's luma.
+
+    Every pixel's distance to the median colour of the border, split by Otsu's threshold; the largest
+    connected part is the garment.
+    """
+    planes = small if small.ndim == 3 else small[:, :, np.newaxis]
+    edge = max(1, min(planes.shape[:2]) // 20)
+    border = np.concatenate(
+        [
+            planes[:edge].reshape(-1, planes.shape[2]),
+            planes[-edge:].reshape(-1, planes.shape[2]),
+            planes[:, :edge].reshape(-1, planes.shape[2]),
+            planes[:, -edge:].reshape(-1, planes.shape[2]),
+        ]
+    )
+    colour = np.median(border, axis=0)
+    distance = np.abs(planes.astype(np.int16) - colour.astype(np.int16)).max(axis=2).astype(np.uint8)
+    _, mask = cv2.threshold(distance, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
+    if count > 1:
+        largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+        mask = np.where(parts == largest, 255, 0).astype(np.uint8)
+    luma = colour[0] if len(colour) == 1 else colour @ (0.114, 0.587, 0.299)
+    return mask, float(luma)
+
+
+def _box_of(mask: Array) -> Optional[Tuple[int, int, int, int]]:
+    """(top, bottom, left, right) of the mask, half open; None when it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1

@@ -1,0 +1,102 @@
+"""Where results go. A sink is called with each Result and returns nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable
+
+from typing_extensions import Protocol
+
+from device.cameras.synthetic import FRAMES_A_GARMENT
+from device.frame import Result
+
+
+class Sink(Protocol):
+    """Takes each result; must not keep the loop waiting."""
+
+    def __call__(self, result: Result) -> None:
+        """Take one result."""
+
+
+class AnswerPrinter:
+    """Writes a line when the answer changes. `write` takes the line, without a newline."""
+
+    def __init__(self, write: Callable[[str], Any] = print) -> None:
+        self._write = write
+        self._answer: str | None = None
+
+    def __call__(self, result: Result) -> None:
+        if result.decision != self._answer:
+            self._answer = result.decision
+            best = f"{result.prediction.label} {result.prediction.score:.2f}"
+            milliseconds = result.timings.total_ns / 1e6
+            self._write(f"frame {result.frame.sequence:5d}  {self._answer:12s} (best {best}, {milliseconds:.2f} ms)")
+
+
+class Progress:
+    """A progress bar with the rate, on a terminal or in a log. Use it in `with`.
+
+    total: how many frames will come, 0 when unknown.
+    """
+
+    def __init__(self, total: int) -> None:
+        from tqdm import tqdm
+
+        # On a terminal ten refreshes a second; into a file one line each five seconds is enough.
+        self._terminal = sys.stderr.isatty()
+        interval_s = 0.1 if self._terminal else 5.0
+        self._bar = tqdm(total=total or None, unit="frame", mininterval=interval_s, file=sys.stderr)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._bar.close()
+
+    def __call__(self, result: Result) -> None:
+        self._bar.update()
+
+    def write(self, line: str) -> None:
+        """Print a line above the bar, to standard output."""
+        if self._terminal:
+            self._bar.write(line, file=sys.stdout)
+        else:
+            print(line)
+
+
+class LastResult:
+    """Keeps the newest result, for the picture at the end."""
+
+    def __init__(self) -> None:
+        self.result: Result | None = None
+
+    def __call__(self, result: Result) -> None:
+        self.result = result
+
+
+class Score:
+    """Counts right answers where the source knows the truth.
+
+    frames, right_frames: frames with a truth, and those whose best label was it.
+    garments, right_garments: garments shown, and those whose last decision was right.
+    """
+
+    def __init__(self) -> None:
+        self.frames = self.right_frames = 0
+        self._last_was_right: dict[int, bool] = {}
+
+    def __call__(self, result: Result) -> None:
+        if result.frame.truth is None:
+            return
+        self.frames += 1
+        self.right_frames += result.prediction.label == result.frame.truth
+        garment = result.frame.sequence // FRAMES_A_GARMENT
+        self._last_was_right[garment] = result.decision == result.frame.truth
+
+    @property
+    def garments(self) -> int:
+        return len(self._last_was_right)
+
+    @property
+    def right_garments(self) -> int:
+        return sum(self._last_was_right.values())

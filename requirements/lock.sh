@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Pins the extras of pyproject.toml, with hashes. `make lock` calls it with the path of uv.
+set -eu
+cd "$(dirname "$0")/.."
+compile() {  # OUTPUT PYTHON EXTRA...
+    output=requirements/$1 python=$2
+    shift 2
+    "$uv" pip compile pyproject.toml --quiet --upgrade --universal --python-version "$python" --generate-hashes \
+        --no-emit-index-url --no-emit-find-links --output-file "$output" $(printf -- '--extra %s ' "$@")
+}
+uv=$1
+compile device.txt 3.10 device
+compile dev.txt 3.10 device report train dev
+compile device-py38.txt 3.8 device  # Jetson Nano

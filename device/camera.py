@@ -1,9 +1,7 @@
 """The camera seam: a protocol, and `open_camera`, which turns a URI into the class that reads it."""
 
 from pathlib import Path
-from typing import Iterator
-
-from typing_extensions import Protocol
+from typing import Iterator, Protocol
 
 from device.config import CameraConfig
 from device.errors import CameraError

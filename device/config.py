@@ -9,12 +9,12 @@ import difflib
 import hashlib
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, Iterator, List, Literal, Mapping, Optional, Tuple, Type, TypeVar
 
 import msgspec
 import yaml
 from msgspec import Meta
-from typing_extensions import Annotated, Literal
+from typing_extensions import Annotated
 
 from device.errors import ConfigError
 
@@ -153,7 +153,7 @@ def _section(
         except msgspec.ValidationError as error:
             found = loader.construct_object(value_node, deep=True)
             problems.append(f"{where}:{line}: {name}.{key}: {_expected(error, fields[key])}; found {found!r}")
-        except (ValueError, OverflowError, TypeError) as error:  # PyYAML's own, e.g. 2001-99-99
+        except (ValueError, OverflowError) as error:  # PyYAML's own, e.g. 2001-99-99
             problems.append(f"{where}:{line}: {name}.{key}: cannot be read ({error}); quote it if it is text")
     return kind(**values) if len(problems) == before else None
 

@@ -12,10 +12,9 @@ import time
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Union
+from typing import Callable, Dict, List, Literal, Optional, Union
 
 import msgspec
-from typing_extensions import Literal
 
 from device.errors import LogError
 from device.frame import Result

@@ -6,11 +6,11 @@ This file contract is all that passes from training to the board (see also Mitch
 
 import hashlib
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Literal, Optional, Tuple
 
 import msgspec
 from msgspec import Meta
-from typing_extensions import Annotated, Literal
+from typing_extensions import Annotated
 
 from device.errors import ModelError
 from device.labels import LABELS

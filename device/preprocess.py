@@ -5,7 +5,7 @@ trained with, so a board can never feed a model what it has not seen. To change 
 the next version and retrain.
 """
 
-from typing import Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -115,25 +115,22 @@ def _garment_mask(small: Array) -> Tuple[Array, float]:
     Every pixel's distance to the median colour of the border, split by Otsu's threshold; the largest
     connected part is the garment.
     """
-    planes = small if small.ndim == 3 else small[:, :, np.newaxis]
-    edge = max(1, min(planes.shape[:2]) // 20)
-    border = np.concatenate(
-        [
-            planes[:edge].reshape(-1, planes.shape[2]),
-            planes[-edge:].reshape(-1, planes.shape[2]),
-            planes[:, :edge].reshape(-1, planes.shape[2]),
-            planes[:, -edge:].reshape(-1, planes.shape[2]),
-        ]
-    )
+    edge = max(1, min(small.shape[:2]) // 20)
+    strips = (small[:edge], small[-edge:], small[:, :edge].swapaxes(0, 1), small[:, -edge:].swapaxes(0, 1))
+    border = np.concatenate([strip.reshape(-1, *small.shape[2:]) for strip in strips])
     colour = np.median(border, axis=0)
-    distance = np.abs(planes.astype(np.int16) - colour.astype(np.int16)).max(axis=2).astype(np.uint8)
+    scalar: Any = tuple(float(level) for level in np.atleast_1d(colour))  # cv2's Scalar; its stubs know arrays only
+    distance: Array = cv2.absdiff(small, scalar)
+    if distance.ndim == 3:
+        blue, green, red = cv2.split(distance)
+        distance = cv2.max(cv2.max(blue, green), red)
     _, mask = cv2.threshold(distance, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count > 1:
         largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-        mask = np.where(parts == largest, 255, 0).astype(np.uint8)
-    luma = colour[0] if len(colour) == 1 else colour @ (0.114, 0.587, 0.299)
+        mask = (parts == largest).view(np.uint8) * np.uint8(255)
+    luma = colour if colour.ndim == 0 else colour @ (0.114, 0.587, 0.299)
     return mask, float(luma)
 
 

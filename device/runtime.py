@@ -4,6 +4,7 @@ They have the same Interpreter API. tflite-runtime is small but ends at Python 3
 """
 
 import importlib
+import sys
 from importlib import metadata
 from typing import Any, List, NamedTuple, Tuple
 
@@ -35,6 +36,11 @@ def import_runtime(name: str) -> Runtime:
     problems: List[str] = []
     for candidate in wanted:
         module_name, package = _MODULES[candidate]
+        if candidate == "tflite-runtime" and "tensorflow" in sys.modules:
+            # Found by trying (TensorFlow 2.21, tflite-runtime 2.14): their symbols clash, and good models
+            # fail with "vector::reserve" or crash the process.
+            problems.append(f"{package}: does not work in a process that has imported tensorflow")
+            continue
         try:
             return Runtime(candidate, metadata.version(package), importlib.import_module(module_name))
         except (ImportError, metadata.PackageNotFoundError) as error:
@@ -60,7 +66,7 @@ def make_interpreter(runtime: Runtime, model: bytes, threads: int, where: str) -
     try:
         interpreter = runtime.module.Interpreter(model_content=model, num_threads=threads)
         interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, MemoryError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{where}: {runtime} cannot load it ({first_line}); export it again with `make train`, "

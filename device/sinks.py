@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable
+from typing import Any, Callable, Protocol
 
-from typing_extensions import Protocol
-
-from device.cameras.synthetic import FRAMES_A_GARMENT
 from device.frame import Result
 
 
@@ -78,25 +75,30 @@ class Score:
     """Counts right answers where the source knows the truth.
 
     frames, right_frames: frames with a truth, and those whose best label was it.
-    garments, right_garments: garments shown, and those whose last decision was right.
+    garments, right_garments: garments shown, and those whose last decision was right. A change of the truth
+    is the next garment.
     """
 
     def __init__(self) -> None:
         self.frames = self.right_frames = 0
-        self._last_was_right: dict[int, bool] = {}
+        self.garments = 0
+        self._right_before = 0
+        self._truth: str | None = None
+        self._last_was_right = False
 
     def __call__(self, result: Result) -> None:
-        if result.frame.truth is None:
+        truth = result.frame.truth
+        if truth is None:
             return
+        if truth != self._truth:
+            self._right_before += self._last_was_right
+            self._truth = truth
+            self.garments += 1
         self.frames += 1
-        self.right_frames += result.prediction.label == result.frame.truth
-        garment = result.frame.sequence // FRAMES_A_GARMENT
-        self._last_was_right[garment] = result.decision == result.frame.truth
-
-    @property
-    def garments(self) -> int:
-        return len(self._last_was_right)
+        self.right_frames += result.prediction.label == truth
+        self._last_was_right = result.decision == truth
 
     @property
     def right_garments(self) -> int:
-        return sum(self._last_was_right.values())
+        """Garments whose last decision was right."""
+        return self._right_before + self._last_was_right

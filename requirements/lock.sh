@@ -6,7 +6,7 @@ compile() {  # OUTPUT PYTHON EXTRA...
     output=requirements/$1 python=$2
     shift 2
     "$uv" pip compile pyproject.toml --quiet --upgrade --universal --python-version "$python" --generate-hashes \
-        --no-emit-index-url --no-emit-find-links --output-file "$output" $(printf -- '--extra %s ' "$@")
+        --constraint requirements/constraints.in --no-emit-index-url --no-emit-find-links --output-file "$output" $(printf -- '--extra %s ' "$@")
 }
 uv=$1
 compile device.txt 3.10 device

@@ -98,7 +98,7 @@ class SyntheticCamera:
         size = (self._width, self._height)
         garment = cv2.warpAffine(scene.garment, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         cover = cv2.warpAffine(scene.cover, matrix, size, flags=cv2.INTER_LINEAR)
-        light = 0.9 + 0.1 * np.sin(turn / 2)
+        light = float(0.9 + 0.1 * np.sin(turn / 2))
         frame = cv2.blendLinear(garment, scene.background, cover * light, (1 - cover) * light)
         offset = (sequence * 97) % self._height
         return cv2.add(frame, self._noise[offset : offset + self._height], dtype=cv2.CV_8U)

@@ -1,0 +1,66 @@
+"""device/ on every Python that a board may have, with that Python's numpy and runtime."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+EXPECTED = {
+    "3.8": ("device-py38.txt", "numpy 1.24", "tflite-runtime 2.13"),
+    "3.10": ("device.txt", "numpy 1.26", "tflite-runtime 2.14"),
+    "3.11": ("device.txt", "numpy 1.26", "tflite-runtime 2.14"),
+    "3.12": ("device.txt", "numpy 2", "litert 2"),
+    "3.13": ("device.txt", "numpy 2", "litert 2"),
+}
+
+
+def interpreter(version: str) -> str:
+    """Path of a working python<version>, on the PATH or of pyenv; skips when there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python{version}")]
+    for found in filter(None, candidates):
+        if subprocess.run([found, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
+            return str(found)
+    pytest.skip(f"needs python{version}")
+
+
+@pytest.mark.parametrize("version", EXPECTED)
+def test_the_loop_and_classify_run(version: str, tmp_path: Path):
+    lock, numpy_version, runtime = EXPECTED[version]
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run(["uv", "venv", "-q", "-p", interpreter(version), tmp_path / "venv"], check=True, env=_path())
+    install = ["uv", "pip", "install", "-q", "-p", python, "--require-hashes", "-r", ROOT / "requirements" / lock]
+    done = subprocess.run(install, capture_output=True, text=True, check=False, env=_path())
+    assert done.returncode == 0, done.stderr
+
+    command = [python, "-W", "error::DeprecationWarning:device", "-m", "device"]
+    picture = tmp_path / "answer.png"
+    run = subprocess.run(
+        [*command, "run", "--frames", "60", "--as-fast-as-possible", "--log", tmp_path, "--picture", picture],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    header = json.loads(next(tmp_path.glob("*.jsonl")).read_text().splitlines()[0])
+    assert header["versions"]["python"].startswith(version + ".")
+    assert f"numpy {header['versions']['numpy']}".startswith(numpy_version)
+    assert header["runtime"].startswith(runtime)
+
+    here = subprocess.run(
+        [sys.executable, "-m", "device", "classify", "--json", picture], cwd=ROOT, capture_output=True, check=True
+    )
+    there = subprocess.run([*command, "classify", "--json", picture], cwd=ROOT, capture_output=True, check=True)
+    ours, theirs = json.loads(here.stdout), json.loads(there.stdout)
+    assert theirs["scores"] == pytest.approx(ours["scores"], abs=0.02)
+
+
+def _path() -> dict[str, str]:
+    """The environment, with this one's tools (uv) on the PATH."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -1,0 +1,78 @@
+"""Frame -> 28x28: any frame, cheap sizes, Fashion-MNIST's look."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.errors import ModelError
+from device.preprocess import PREPROCESSINGS, crop_to_multiples, cutout_1, frame_1, preprocessing, to_gray
+
+
+@pytest.mark.parametrize("name", PREPROCESSINGS)
+@given(height=st.integers(1, 200), width=st.integers(1, 200), colour=st.booleans(), seed=st.integers(0, 9))
+def test_any_frame_gives_28x28_bytes(name: str, height: int, width: int, colour: bool, seed: int):
+    shape = (height, width, 3) if colour else (height, width)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    before = pixels.copy()
+    image = preprocessing(name)(pixels)
+    assert image.shape == (28, 28)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, before)  # the frame belongs to the camera
+
+
+@pytest.mark.parametrize("name", PREPROCESSINGS)
+def test_flat_frames_give_no_warning_and_no_error(name: str):
+    for level in (0, 127, 255):
+        preprocessing(name)(np.full((480, 640, 3), level, np.uint8))
+
+
+@pytest.mark.parametrize("name", ["frame-1", "cutout-1"])
+def test_a_fashion_mnist_image_passes_unchanged(name: str, garments):
+    for _, image in garments:
+        np.testing.assert_array_equal(preprocessing(name)(image), image)
+
+
+@pytest.mark.parametrize(("garment_level", "background_level"), [(40, 230), (235, 60)])
+def test_cutout_is_bright_on_black_centred_and_longest_edge_28(garment_level: int, background_level: int):
+    frame = np.full((480, 640, 3), background_level, np.uint8)
+    frame[60:400, 350:520] = garment_level
+    image = cutout_1(frame)
+    rows, columns = np.flatnonzero(image.max(1) > 100), np.flatnonzero(image.max(0) > 100)
+    assert (rows[0], rows[-1]) == (0, 27)
+    assert abs((columns[0] + columns[-1]) / 2 - 13.5) <= 1
+    assert len(columns) == pytest.approx(28 * 170 / 340, abs=2)
+    assert image[14, 14] > 200
+    assert image[14, 0] == 0
+
+
+def test_cutout_finds_fashion_mnist_garments_in_a_frame_again(garments):
+    """A product photograph (negated back, on white) comes out close to the Fashion-MNIST image it was."""
+    correlations = []
+    for _, image in garments[::5]:
+        frame = np.full((480, 640), 255, np.uint8)
+        frame[60:424, 140:504] = 255 - cv2.resize(image, (364, 364), interpolation=cv2.INTER_CUBIC)
+        correlations.append(np.corrcoef(cutout_1(frame).ravel(), image.ravel())[0, 1])
+    assert np.median(correlations) > 0.75
+
+
+def test_frame_is_the_area_average_of_whole_multiples():
+    gray = np.random.default_rng(0).integers(0, 256, (480, 640), np.uint8)
+    crop = crop_to_multiples(gray)
+    assert crop.shape == (476, 616)
+    means = crop.reshape(28, 17, 28, 22).mean(axis=(1, 3))
+    np.testing.assert_allclose(frame_1(gray), means, atol=0.51)
+
+
+def test_colour_and_its_luma_are_the_same_frame():
+    """The Y plane of a Pi's lores stream must give what a colour frame gives."""
+    colour = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    np.testing.assert_array_equal(frame_1(colour), frame_1(to_gray(colour)))
+
+
+def test_an_unknown_name_says_what_is_known():
+    with pytest.raises(ModelError, match=r"'frame-0': unknown here \(known: .*cutout-1"):
+        preprocessing("frame-0")

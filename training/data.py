@@ -1,0 +1,238 @@
+"""Fashion-MNIST: found, checked, read, split. `python -m training.data` fetches it where it is missing.
+
+The data set: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747; https://github.com/zalandoresearch/fashion-mnist
+"""
+
+import argparse
+import contextlib
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from device.arrays import Array
+from device.errors import DataError, GarmentcamError
+from device.labels import LABELS
+from training.config import TrainingConfig, load_training_config
+
+MD5 = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+"""File -> MD5, from the data set's README."""
+
+DEBIAN_DIR = Path("/usr/share/datasets/fashion-mnist")
+DEBIAN_PACKAGE = "dataset-fashion-mnist"
+PROJECT_DIR = Path(__file__).resolve().parent.parent / "data" / "fashion-mnist"
+SOURCES = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+)
+"""The data set's public homes. The second is plain http: the MD5s are what is trusted."""
+
+VALIDATION_SHARE = 0.1
+VALIDATION_SEED = 20170825
+"""Fixed, whatever the training's seed is: figures on validation stay comparable between runs."""
+
+
+class Split(NamedTuple):
+    """images: uint8, shape (n, 28, 28), bright garment on black. labels: uint8, shape (n,), 0..9."""
+
+    images: Array
+    labels: Array
+
+
+class Splits(NamedTuple):
+    """54,000 + 6,000 + 10,000 images. Train and validation together are the data set's training set."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+
+def load_fashion_mnist(config: TrainingConfig) -> Splits:
+    """Find, check and read the four files. Raises DataError that names what is missing or damaged."""
+    folder = find_folder(_folders(config))
+    if folder is None:
+        looked = ", ".join(str(folder) for folder in _folders(config))
+        raise DataError(f"Fashion-MNIST: not found (looked in {looked}); run `make data`")
+    images, labels, test_images, test_labels = (_read_idx(folder / name) for name in MD5)
+    train, validation = split_validation(Split(images, labels))
+    return Splits(train, validation, Split(test_images, test_labels))
+
+
+def split_validation(whole: Split) -> tuple[Split, Split]:
+    """Split off the same 10 % of each class every time: (train, validation), each in the original order."""
+    random = np.random.default_rng(VALIDATION_SEED)
+    chosen = np.zeros(len(whole.labels), bool)
+    for label in range(len(LABELS)):
+        members = np.flatnonzero(whole.labels == label)
+        chosen[random.permutation(members)[: round(len(members) * VALIDATION_SHARE)]] = True
+    return (
+        Split(whole.images[~chosen], whole.labels[~chosen]),
+        Split(whole.images[chosen], whole.labels[chosen]),
+    )
+
+
+def join(first: Split, second: Split) -> Split:
+    """Both splits as one."""
+    return Split(np.concatenate([first.images, second.images]), np.concatenate([first.labels, second.labels]))
+
+
+def find_folder(folders: Sequence[Path]) -> Path | None:
+    """The first folder that holds any of the four files. Raises DataError when it holds only some."""
+    for folder in folders:
+        missing = [name for name in MD5 if not (folder / name).is_file()]
+        if not missing:
+            return folder
+        if len(missing) < len(MD5):
+            raise DataError(f"{folder}: {', '.join(missing)} missing; {_remedy(folder)}")
+    return None
+
+
+def check_file(path: Path) -> bytes:
+    """The file's bytes, once its MD5 is right. Raises DataError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; {_remedy(path.parent)}") from None
+    found, expected = hashlib.md5(content).hexdigest(), MD5[path.name]
+    if found != expected:
+        raise DataError(
+            f"{path}: wrong or truncated: expected MD5 {expected}, found {found} ({len(content):,} bytes); "
+            f"{_remedy(path.parent)}"
+        )
+    return content
+
+
+def fetch(
+    config: TrainingConfig, *, project_dir: Path = PROJECT_DIR, sources: Sequence[str] = SOURCES, apt: bool = True
+) -> Path:
+    """Find the files, else install Debian's package, else download them. Returns the folder, all files checked.
+
+    apt: whether Debian's package may be installed. Raises DataError.
+    """
+    folder = find_folder(_folders(config)[:-1])
+    if folder is None and not project_dir.exists() and apt and _apt_install():
+        folder = find_folder([DEBIAN_DIR])
+    if folder is None:
+        folder = project_dir
+        for name in MD5:
+            _download(name, folder, sources)
+    for name in MD5:
+        check_file(folder / name)
+    return folder
+
+
+def _folders(config: TrainingConfig) -> list[Path]:
+    configured = [Path(config.fashion_mnist_dir)] if config.fashion_mnist_dir else []
+    return [*configured, DEBIAN_DIR, PROJECT_DIR]
+
+
+def _remedy(folder: Path) -> str:
+    """What to do about a missing or damaged file in `folder`."""
+    if folder == DEBIAN_DIR:
+        return f"reinstall it with `apt-get install --reinstall {DEBIAN_PACKAGE}`"
+    if folder == PROJECT_DIR:
+        return "run `make data`, which downloads it again"
+    return "put the original file there, or change training.fashion_mnist_dir in config.yaml and run `make data`"
+
+
+def _read_idx(path: Path) -> Array:
+    """An IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist/), gzipped: its array."""
+    try:
+        content = gzip.decompress(check_file(path))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not gzip ({error}); {_remedy(path.parent)}") from None
+    dimensions = content[3]
+    shape = np.frombuffer(content, ">u4", dimensions, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
+
+
+def _apt_install() -> bool:
+    """Install Debian's package where that is allowed (root) and possible. Whether it worked."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return False
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", DEBIAN_PACKAGE]
+    print("+ " + " ".join(command), flush=True)
+    return subprocess.run(command, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}).returncode == 0
+
+
+def _download(name: str, folder: Path, sources: Sequence[str]) -> None:
+    """Download one file from the first source that has it. An interrupted download goes on where it stopped."""
+    path, part = folder / name, folder / f"{name}.part"
+    with contextlib.suppress(DataError):
+        check_file(path)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    problems = []
+    for source in sources:
+        try:
+            _transfer(source + name, part)
+        except (OSError, urllib.error.URLError) as error:
+            problems.append(f"{source + name}: {getattr(error, 'reason', error)}")
+            continue
+        found = hashlib.md5(part.read_bytes()).hexdigest()
+        if found == MD5[name]:
+            part.replace(path)
+            return
+        part.unlink()  # Nothing in it can be trusted, so nothing is resumed from it.
+        problems.append(f"{source + name}: expected MD5 {MD5[name]}, found {found}")
+    raise DataError(
+        f"{name}: cannot be downloaded:\n  "
+        + "\n  ".join(problems)
+        + f"\ncopy the four files into {folder} by hand, or install Debian's package {DEBIAN_PACKAGE}"
+    )
+
+
+def _transfer(url: str, part: Path) -> None:
+    """Append what `part` still lacks of `url` to it, with a progress bar. Raises OSError."""
+    from tqdm import tqdm
+
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    with contextlib.ExitStack() as stack:
+        try:
+            response = stack.enter_context(urllib.request.urlopen(request, timeout=30))
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # Nothing is left to send: the MD5 will tell whether it is right.
+                return
+            raise
+        resumed = response.status == 206
+        total = int(response.headers.get("Content-Length", 0)) + (have if resumed else 0)
+        file = stack.enter_context(part.open("ab" if resumed else "wb"))
+        bar = stack.enter_context(
+            tqdm(total=total or None, initial=have if resumed else 0, unit="B", unit_scale=True, desc=part.stem)
+        )
+        while block := response.read(1 << 16):
+            file.write(block)
+            bar.update(len(block))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m training.data`: fetch what is missing and say where it lies. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m training.data", description="Find or fetch Fashion-MNIST.")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default: config.yaml, if there)")
+    options = parser.parse_args(arguments)
+    try:
+        print(f"Fashion-MNIST: {fetch(load_training_config(options.config))} (4 files, MD5s right)")
+        return 0
+    except GarmentcamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Pictures of data, trainings and results. Each writes one PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from device.arrays import Array
+from device.labels import LABELS
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402 - the backend comes first
+
+_DPI = 110
+
+
+def image_grid(path: Path, images: Sequence[Array], titles: Sequence[str], columns: int = 10) -> None:
+    """Images of any size in rows, each with a title."""
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.35 * columns, 1.6 * rows), layout="constrained")
+    for axis in np.ravel(axes):
+        axis.set_axis_off()
+    for axis, image, title in zip(np.ravel(axes), images, titles, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(title, fontsize=7)
+    _save(figure, path)
+
+
+def image_with_colour_bar(path: Path, image: Array, title: str) -> None:
+    """One image, large, with the scale of its values."""
+    figure, axis = plt.subplots(figsize=(4.5, 4), layout="constrained")
+    figure.colorbar(axis.imshow(image, cmap="viridis"))
+    axis.set_title(title)
+    _save(figure, path)
+
+
+def class_counts(path: Path, counts: Mapping[str, Array]) -> None:
+    """Bars of images a class, one series a split; each counts array has shape (10,)."""
+    figure, axis = plt.subplots(figsize=(8, 3.5), layout="constrained")
+    width = 0.8 / len(counts)
+    for number, (name, values) in enumerate(counts.items()):
+        axis.bar(np.arange(len(LABELS)) + number * width, values, width, label=name)
+    axis.set_xticks(np.arange(len(LABELS)) + 0.4 - width / 2, LABELS, rotation=30, ha="right")
+    axis.set_ylabel("images")
+    axis.legend()
+    _save(figure, path)
+
+
+def training_curves(path: Path, curves: Mapping[str, Sequence[float]], ylabel: str) -> None:
+    """Lines over epochs, by name."""
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, values in curves.items():
+        axis.plot(np.arange(1, len(values) + 1), values, marker=".", label=name)
+    axis.set(xlabel="epoch", ylabel=ylabel)
+    axis.grid(alpha=0.3)
+    axis.legend()
+    _save(figure, path)
+
+
+def confusion(path: Path, truth: Array, predicted: Array, title: str) -> None:
+    """Rows are the truth, columns the answer; counts, shaded by share of the row. Both int, shape (n,)."""
+    counts = np.zeros((len(LABELS), len(LABELS)), int)
+    np.add.at(counts, (truth, predicted), 1)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    figure, axis = plt.subplots(figsize=(7.5, 6.5), layout="constrained")
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, counts[row, column], ha="center", va="center", fontsize=8, color=colour)
+    axis.set_xticks(range(len(LABELS)), LABELS, rotation=45, ha="right")
+    axis.set_yticks(range(len(LABELS)), LABELS)
+    axis.set(xlabel="answer", ylabel="truth", title=title)
+    _save(figure, path)
+
+
+def scatter(path: Path, points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str) -> None:
+    """Named points (x, y)."""
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, (x, y) in points.items():
+        axis.scatter([x], [y])
+        axis.annotate(name, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=8)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=_DPI)
+    plt.close(figure)

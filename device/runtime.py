@@ -49,16 +49,10 @@ def import_runtime(name: str) -> Runtime:
     raise ModelError(f"model.runtime {name}: cannot be imported ({'; '.join(problems)}); install {packages}")
 
 
-def available_runtimes() -> Tuple[str, ...]:
-    """Names of the runtimes that can be imported here."""
-    found = []
-    for name in _MODULES:
-        try:
-            import_runtime(name)
-        except ModelError:
-            continue
-        found.append(name)
-    return tuple(found)
+def installed_runtimes() -> Tuple[str, ...]:
+    """Names of the runtimes whose packages are installed here; none is imported."""
+    packages = {distribution.metadata["Name"] for distribution in metadata.distributions()}
+    return tuple(name for name, (_, package) in _MODULES.items() if package in packages)
 
 
 def make_interpreter(runtime: Runtime, model: bytes, threads: int, where: str) -> Any:

@@ -16,10 +16,10 @@ from device.classifier import Classifier, to_prediction
 from device.errors import ModelError
 from device.labels import LABELS
 from device.model_card import InputSpec, ModelCard, OutputSpec, card_path, load_model, read_card, write_card
-from device.runtime import available_runtimes, import_runtime
+from device.runtime import import_runtime, installed_runtimes
 from small_models import images
 
-RUNTIMES = available_runtimes()
+RUNTIMES = installed_runtimes()
 KINDS = ("float32", "uint8", "int8")
 
 

@@ -11,49 +11,26 @@ from device.config import SECTIONS, parse_sections, read_text
 DEFAULT_CONFIG = Path("config.yaml")
 
 Count = Annotated[int, Meta(ge=1)]
-LearningRate = Annotated[float, Meta(gt=0, le=10)]
-Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
 class MlpRecipe(msgspec.Struct, frozen=True):
-    """The article's recipe: Adam at a constant rate. `runs`: trainings with seeds seed, seed + 1, ..."""
+    """The article's recipe: Adam at a constant rate. `seeds`: how many trainings, with seeds seed, seed + 1, ..."""
 
     epochs: Count = 10
     batch_size: Count = 32
-    learning_rate: LearningRate = 0.001
-    runs: Count = 3
-
-
-class MlpFastRecipe(msgspec.Struct, frozen=True):
-    """The same model in less time: larger batches, the learning rate rising to a peak and falling to 0.
-
-    least_validation_accuracy: training is repeated for more epochs while it is below this.
-    """
-
-    epochs: Count = 6
-    batch_size: Count = 256
-    peak_learning_rate: LearningRate = 0.006
-    least_validation_accuracy: Fraction = 0.89
-
-
-class BenchmarkRecipe(msgspec.Struct, frozen=True):
-    """The Fashion-MNIST-only recipe: SGD with Nesterov momentum, cosine learning rate, averaged weights."""
-
-    epochs: Count = 40
-    batch_size: Count = 128
-    peak_learning_rate: LearningRate = 0.1
-    weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0005
-    label_smoothing: Fraction = 0.1
+    seeds: Count = 3
 
 
 class TrainingConfig(msgspec.Struct, frozen=True):
-    """The section `training`. `fashion_mnist_dir`: a folder with the four gz files; None looks elsewhere."""
+    """The section `training`. Folders: "" looks in the usual places.
 
-    fashion_mnist_dir: str | None = None
-    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    fashion_mnist_dir: holds Fashion-MNIST's four gz files. photos_dir: labelled photographs.
+    """
+
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1
+    fashion_mnist_dir: str = ""
+    photos_dir: str = ""
     mlp: MlpRecipe = MlpRecipe()
-    mlp_fast: MlpFastRecipe = MlpFastRecipe()
-    benchmark: BenchmarkRecipe = BenchmarkRecipe()
 
 
 def load_training_config(path: Path | None = None) -> TrainingConfig:
@@ -67,6 +44,6 @@ def load_training_config(path: Path | None = None) -> TrainingConfig:
     path = path or DEFAULT_CONFIG
     sections = parse_sections(read_text(path), str(path), {**SECTIONS, "training": TrainingConfig}, ("deploy",))
     config: TrainingConfig = sections["training"]
-    if config.fashion_mnist_dir is None:
-        return config
-    return msgspec.structs.replace(config, fashion_mnist_dir=str(path.parent / config.fashion_mnist_dir))
+    folders = {name: getattr(config, name) for name in ("fashion_mnist_dir", "photos_dir")}
+    placed = {name: str(path.parent / folder) for name, folder in folders.items() if folder}
+    return msgspec.structs.replace(config, **placed)

@@ -33,6 +33,17 @@ MD5 = {
 }
 """File -> MD5, from the data set's README."""
 
+UNPACKED_MD5 = {
+    "train-images-idx3-ubyte.gz": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "train-labels-idx1-ubyte.gz": "9018921c3c673c538a1fc5bad174d6f9",
+    "t10k-images-idx3-ubyte.gz": "8181f5470baa50b63fa0f6fddb340f0a",
+    "t10k-labels-idx1-ubyte.gz": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+"""File -> MD5 of what is in it. Debian strips name and time from the gzip headers, so its files have other MD5s.
+
+With the name and 2017-08-31 10:50:06 (train) or :27 UTC (t10k) put back, they have the README's to the byte.
+"""
+
 DEBIAN_DIR = Path("/usr/share/datasets/fashion-mnist")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 PROJECT_DIR = Path(__file__).resolve().parent.parent / "data" / "fashion-mnist"
@@ -61,6 +72,14 @@ class Splits(NamedTuple):
     validation: Split
     test: Split
 
+    @property
+    def all_training(self) -> Split:
+        """The data set's own training set: train and validation, 60,000 images."""
+        return Split(
+            np.concatenate([self.train.images, self.validation.images]),
+            np.concatenate([self.train.labels, self.validation.labels]),
+        )
+
 
 def load_fashion_mnist(config: TrainingConfig) -> Splits:
     """Find, check and read the four files. Raises DataError that names what is missing or damaged."""
@@ -86,11 +105,6 @@ def split_validation(whole: Split) -> tuple[Split, Split]:
     )
 
 
-def join(first: Split, second: Split) -> Split:
-    """Both splits as one."""
-    return Split(np.concatenate([first.images, second.images]), np.concatenate([first.labels, second.labels]))
-
-
 def find_folder(folders: Sequence[Path]) -> Path | None:
     """The first folder that holds any of the four files. Raises DataError when it holds only some."""
     for folder in folders:
@@ -102,17 +116,21 @@ def find_folder(folders: Sequence[Path]) -> Path | None:
     return None
 
 
-def check_file(path: Path) -> bytes:
-    """The file's bytes, once its MD5 is right. Raises DataError."""
+def read_file(path: Path) -> bytes:
+    """What is in the gz file, once that is known to be Fashion-MNIST's. Raises DataError."""
     try:
-        content = path.read_bytes()
+        packed = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; {_remedy(path.parent)}") from None
-    found, expected = hashlib.md5(content).hexdigest(), MD5[path.name]
-    if found != expected:
+    try:
+        content = gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error):
+        content = b""
+    if hashlib.md5(content).hexdigest() != UNPACKED_MD5[path.name]:
+        what = "not the data set's" if content else "truncated or damaged"
         raise DataError(
-            f"{path}: wrong or truncated: expected MD5 {expected}, found {found} ({len(content):,} bytes); "
-            f"{_remedy(path.parent)}"
+            f"{path}: {what}: expected MD5 {MD5[path.name]}, found {hashlib.md5(packed).hexdigest()} "
+            f"({len(packed):,} bytes); {_remedy(path.parent)}"
         )
     return content
 
@@ -132,7 +150,7 @@ def fetch(
         for name in MD5:
             _download(name, folder, sources)
     for name in MD5:
-        check_file(folder / name)
+        read_file(folder / name)
     return folder
 
 
@@ -151,11 +169,8 @@ def _remedy(folder: Path) -> str:
 
 
 def _read_idx(path: Path) -> Array:
-    """An IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist/), gzipped: its array."""
-    try:
-        content = gzip.decompress(check_file(path))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not gzip ({error}); {_remedy(path.parent)}") from None
+    """The array of an IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist/), gzipped."""
+    content = read_file(path)
     dimensions = content[3]
     shape = np.frombuffer(content, ">u4", dimensions, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
@@ -174,7 +189,7 @@ def _download(name: str, folder: Path, sources: Sequence[str]) -> None:
     """Download one file from the first source that has it. An interrupted download goes on where it stopped."""
     path, part = folder / name, folder / f"{name}.part"
     with contextlib.suppress(DataError):
-        check_file(path)
+        read_file(path)
         return
     folder.mkdir(parents=True, exist_ok=True)
     problems = []

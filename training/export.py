@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,9 +35,9 @@ class Exported(NamedTuple):
 def export(model: keras.Model, kind: Kind, path: Path, draft: ModelCard, calibration: Array) -> Exported:
     """Write `path` (.tflite) and its card, once every installed runtime has run it.
 
-    draft: the card's other fields; `input.pixel_scale` says what the model's input is (1/255 where the model
-    takes pixels / 255, 1 where it has its own Rescaling). calibration: uint8, shape (n, 28, 28), training images
-    only: they set the ranges of int8. Raises ModelError.
+    draft: the card's other fields (`draft_card`); its `input.pixel_scale` says what the model's input is: 1/255
+    where the model takes pixels / 255, 1 where it has its own Rescaling. calibration: uint8, shape (n, 28, 28),
+    training images only: they set the ranges of int8. Raises ModelError, and then writes nothing.
     """
     content = convert(model, kind, calibration.astype(np.float32) * draft.input.pixel_scale)
     dtype: Literal["uint8", "float32"] = "uint8" if kind == "int8" else "float32"
@@ -49,12 +50,15 @@ def export(model: keras.Model, kind: Kind, path: Path, draft: ModelCard, calibra
         ops=operators(content),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    write_card(card, card_path(path))
-    # Runtimes round differently in the last bit; in int8 one step of the output's scale is the last bit.
-    return Exported(
-        path, kind, card, runtimes_that_run(path, calibration[:_GATE_IMAGES], tolerance=_tolerance(content))
-    )
+    # In the same folder, so that the renames stay on one file system; a model that fails the gate leaves the old one.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        tried = Path(folder, path.name)
+        tried.write_bytes(content)
+        write_card(card, card_path(tried))
+        loads_in = runtimes_that_run(tried, calibration[:_GATE_IMAGES])
+        tried.replace(path)
+        card_path(tried).replace(card_path(path))
+    return Exported(path, kind, card, loads_in)
 
 
 def convert(model: keras.Model, kind: Kind, calibration: Array) -> bytes:
@@ -106,11 +110,8 @@ def draft_card(name: str, **facts: Any) -> ModelCard:
 def commit() -> str | None:
     """The commit that is checked out, None outside a git checkout."""
     command = ["git", "rev-parse", "HEAD"]
-    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git here
+        return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _tolerance(content: bytes) -> float:
-    interpreter = tf.lite.Interpreter(model_content=content)
-    scale, _ = interpreter.get_output_details()[0]["quantization"]
-    return max(2 * scale, 0.05)

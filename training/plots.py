@@ -13,7 +13,7 @@ from device.arrays import Array
 from device.labels import LABELS
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend comes first
+from matplotlib import pyplot as plt
 
 _DPI = 110
 

@@ -37,9 +37,9 @@ RUNS = Path("runs/reproduce")
 REPORTS = Path("reports")
 PIXEL_SCALE = 1 / 255
 FAST_BATCH_SIZE = 512
-FAST_EPOCHS = 12
-# Chosen on validation: five seeds with 89.5 % there had 88.5 % or more on the test set's side of the split too.
-FAST_VALIDATION_ACCURACY = 0.895
+FAST_EPOCHS = 20
+# The validation set reads about one point higher than the test set, so this leaves half a point to spare.
+FAST_VALIDATION_ACCURACY = 0.9
 _INVOKES = 500
 
 

@@ -98,7 +98,8 @@ def _markdown(figures: Figures, missed: list[str]) -> str:
     only = "" if len(runtimes) > 1 else " tflite-runtime has no wheel for this Python (it ends at 3.11)."
     return f"""# The article, reproduced
 
-`make reproduce`, {figures.date}, on {figures.machine} ({figures.versions}). A workstation's figures, not a board's.
+`make reproduce`, {figures.date}, on {figures.machine} ({figures.versions}).
+A workstation's figures, not a board's.
 
 {table(figures)}
 

@@ -3,7 +3,6 @@ PYTHON ?= python3
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PY := .venv/bin/python
-SECONDS ?= 30
 
 .PHONY: help
 help:  ## show this list
@@ -35,6 +34,10 @@ demo: .venv/device  ## answer made-up camera frames with the shipped model; no c
 report: .venv/dev  ## report on a latency log: make report LOG=logs/... (default: the newest)
 	@$(PY) -m device report $(or $(LOG),$(shell ls -t logs/*.jsonl 2>/dev/null | head -1),logs/none-yet.jsonl)
 
+.PHONY: check
+check: .venv/device  ## test config.yaml, model and camera: make check SOURCE=/path/or/uri
+	@$(PY) -m device check $(if $(SOURCE),--source $(SOURCE))
+
 # ---- train
 .PHONY: data
 data: .venv/dev  ## find, install or download Fashion-MNIST
@@ -53,8 +56,12 @@ lint: .venv/dev  ## ruff and mypy
 
 .PHONY: test
 test: .venv/dev  ## install what the tests need, and run them
-	@$(PY) -m training.data || true
+	@$(PY) -m training.data || echo "tests that need Fashion-MNIST will be skipped"
 	@$(PY) -m pytest
+
+.PHONY: soak
+soak: .venv/device  ## run for MINUTES (default 10) and watch the memory
+	@$(PY) tests/soak.py $(or $(MINUTES),10)
 
 .PHONY: lock
 lock: .venv/dev  ## pin the packages of pyproject.toml, with hashes, into requirements/

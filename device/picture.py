@@ -26,7 +26,9 @@ def draw_result(result: Result) -> Array:
     width = min(2000, max(300, round(pixels.shape[1] * height / pixels.shape[0])))
     frame = np.full((_HEIGHT_PX, width, 3), 30, np.uint8)
     frame[:height] = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    _text(frame, f"{result.decision}  {result.prediction.score:.0%}", (10, _HEIGHT_PX - 13), 0.9)
+    best = f"{result.prediction.label} {result.prediction.score:.0%}"
+    answer = best if result.decision == result.prediction.label else f"{result.decision} (best {best})"
+    _text(frame, answer, (10, _HEIGHT_PX - 15), 0.8)
 
     panel = np.full((_HEIGHT_PX, _PANEL_PX, 3), 30, np.uint8)
     seen_px = 196

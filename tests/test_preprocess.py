@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import ModelError
-from device.preprocess import PREPROCESSINGS, crop_to_multiples, cutout_1, frame_1, preprocessing, to_gray
+from device.preprocess import PREPROCESSINGS, crop_to_multiples, cutout_1, frame_1, preprocessing, stretch_1, to_gray
 
 
 @pytest.mark.parametrize("name", PREPROCESSINGS)
@@ -65,6 +65,22 @@ def test_frame_is_the_area_average_of_whole_multiples():
     assert crop.shape == (476, 616)
     means = crop.reshape(28, 17, 28, 22).mean(axis=(1, 3))
     np.testing.assert_allclose(frame_1(gray), means, atol=0.51)
+
+
+def test_stretch_makes_dim_and_bright_frames_alike(garments):
+    for _, image in garments[::20]:
+        frame = cv2.resize(255 - image, (560, 420), interpolation=cv2.INTER_CUBIC)
+        usual = stretch_1(frame).astype(int)
+        assert np.percentile(usual, 1) == 0
+        assert np.percentile(usual, 99) == 255
+        dim = (frame * 0.3 + 20).astype(np.uint8)
+        assert np.abs(stretch_1(dim).astype(int) - usual).mean() < 4
+
+
+def test_stretch_does_not_blow_up_the_noise_of_an_empty_frame():
+    frame = np.full((480, 640), 120, np.uint8)
+    frame[::2] = 122
+    assert np.ptp(stretch_1(frame)) <= 25
 
 
 def test_colour_and_its_luma_are_the_same_frame():

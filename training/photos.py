@@ -46,7 +46,7 @@ def find_photos(named: str) -> Path:
         if folder.is_dir():
             return folder
     raise DataError(
-        f"photographs: no folder {named or USUAL_FOLDERS[0]}; unpack the clothing data set there (README, Training), or "
+        f"photographs: no folder {named or USUAL_FOLDERS[0]}; unpack the clothing data set there (README), or "
         "name a folder with a sub-folder a class with --photos"
     )
 

@@ -105,8 +105,8 @@ A workstation's figures, not a board's.
 
 KB are 1024 bytes. p50 is the median of one image through `device.classifier`, back to back.{only}
 
-- Keras over {len(accuracies)} seeds: mean {sum(accuracies) / len(accuracies):.2%}, standard deviation {spread * 100:.2f}
-  points ({", ".join(f"{accuracy:.2%}" for accuracy in accuracies)}).
+- Keras over {len(accuracies)} seeds: mean {statistics.mean(accuracies):.2%}, standard deviation
+  {spread * 100:.2f} points ({", ".join(f"{accuracy:.2%}" for accuracy in accuracies)}).
 - float32 .tflite gives the class that Keras gives on {figures.float32_agrees:,} of 10,000 test images.
 - The article's `fit` (batch 32, 10 epochs) took {figures.article_fit_s:.1f} s; large batches with a falling learning
   rate, stopped by the validation set, took {figures.fast[0]:.1f} s and have {figures.fast[1]:.2%} on the test set.

@@ -53,7 +53,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_state_dict(path: Path) -> dict[str, Array]:
-    """Name -> array (float32 or int64), in PyTorch's layouts (convolutions: out, in, height, width). Raises DataError."""
+    """Name -> float32 or int64 array, in PyTorch's layouts (convolutions: out, in, height, width).
+
+    Raises DataError.
+    """
     try:
         with path.open("rb") as file:
             if pickle.load(file) != _MAGIC:

@@ -1,0 +1,51 @@
+"""What the documentation says exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from device.cli import _parser
+
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+def makefile_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_every_make_target_that_is_named_exists(path: Path):
+    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", path.read_text(), re.MULTILINE)) - {"deploy"}
+    assert named
+    assert named <= makefile_targets()
+
+
+def test_every_command_of_the_readme_parses():
+    commands = re.findall(r"^    \.venv/bin/python -m device (.+?)(?:  +#.*)?$", TEXTS[0].read_text(), re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        _parser().parse_args(shlex.split(command))
+
+
+def test_every_link_and_picture_of_the_texts_is_there():
+    for path in TEXTS:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            assert "://" in target or (ROOT / target).exists(), f"{path.name}: {target}"
+
+
+def test_make_alone_prints_help():
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for target in makefile_targets():
+        assert f"make {target}" in done.stdout
+
+
+def test_the_python_versions_are_the_same_everywhere():
+    text = TEXTS[0].read_text()
+    assert "Python 3.10 to 3.13" in text
+    assert "(3, 10) <= v <= (3, 13)" in (ROOT / "Makefile").read_text()

@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from training.fit import Data, fit_resumable, make_repeatable
-from training.reproduce import compiled
+from training.race import compiled
 folder, kill_after = Path(sys.argv[1]), int(sys.argv[2])
 make_repeatable(5)
 rng = np.random.default_rng(0)

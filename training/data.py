@@ -75,21 +75,16 @@ class Splits(NamedTuple):
     @property
     def all_training(self) -> Split:
         """The data set's own training set: train and validation, 60,000 images."""
-        return Split(
-            np.concatenate([self.train.images, self.validation.images]),
-            np.concatenate([self.train.labels, self.validation.labels]),
-        )
+        return Split(*(np.concatenate(pair) for pair in zip(self.train, self.validation, strict=True)))
 
 
 def load_fashion_mnist(config: TrainingConfig) -> Splits:
     """Find, check and read the four files. Raises DataError that names what is missing or damaged."""
-    folder = find_folder(_folders(config))
+    folder = find_folder(config)
     if folder is None:
-        looked = ", ".join(str(folder) for folder in _folders(config))
-        raise DataError(f"Fashion-MNIST: not found (looked in {looked}); run `make data`")
-    images, labels, test_images, test_labels = (_read_idx(folder / name) for name in MD5)
-    train, validation = split_validation(Split(images, labels))
-    return Splits(train, validation, Split(test_images, test_labels))
+        raise DataError(f"Fashion-MNIST: not found (looked in {DEBIAN_DIR}, {PROJECT_DIR}); run `make data`")
+    images, labels, *test = (_read_idx(folder / name) for name in MD5)
+    return Splits(*split_validation(Split(images, labels)), Split(*test))
 
 
 def split_validation(whole: Split) -> tuple[Split, Split]:
@@ -99,21 +94,20 @@ def split_validation(whole: Split) -> tuple[Split, Split]:
     for label in range(len(LABELS)):
         members = np.flatnonzero(whole.labels == label)
         chosen[random.permutation(members)[: round(len(members) * VALIDATION_SHARE)]] = True
-    return (
-        Split(whole.images[~chosen], whole.labels[~chosen]),
-        Split(whole.images[chosen], whole.labels[chosen]),
-    )
+    return Split(whole.images[~chosen], whole.labels[~chosen]), Split(whole.images[chosen], whole.labels[chosen])
 
 
-def find_folder(folders: Sequence[Path]) -> Path | None:
-    """The first folder that holds any of the four files. Raises DataError when it holds only some."""
-    for folder in folders:
-        missing = [name for name in MD5 if not (folder / name).is_file()]
-        if not missing:
-            return folder
-        if len(missing) < len(MD5):
-            raise DataError(f"{folder}: {', '.join(missing)} missing; {_remedy(folder)}")
-    return None
+def find_folder(config: TrainingConfig) -> Path | None:
+    """The folder that holds all four files: the config's if it names one, else Debian's, else the project's.
+
+    Raises DataError when the config names one that lacks files: another would be used behind the user's back.
+    """
+    if config.fashion_mnist_dir:
+        folder = Path(config.fashion_mnist_dir)
+        if missing := _missing(folder):
+            raise DataError(f"training.fashion_mnist_dir {folder}: has no {', '.join(missing)}; {_remedy(folder)}")
+        return folder
+    return next((folder for folder in (DEBIAN_DIR, PROJECT_DIR) if not _missing(folder)), None)
 
 
 def read_file(path: Path) -> bytes:
@@ -135,28 +129,33 @@ def read_file(path: Path) -> bytes:
     return content
 
 
-def fetch(
-    config: TrainingConfig, *, project_dir: Path = PROJECT_DIR, sources: Sequence[str] = SOURCES, apt: bool = True
-) -> Path:
-    """Find the files, else install Debian's package, else download them. Returns the folder, all files checked.
+def fetch(config: TrainingConfig) -> Path:
+    """Find the files, else install Debian's package, else download them. The folder, all files checked.
 
-    apt: whether Debian's package may be installed. Raises DataError.
+    Raises DataError.
     """
-    folder = find_folder(_folders(config)[:-1])
-    if folder is None and not project_dir.exists() and apt and _apt_install():
-        folder = find_folder([DEBIAN_DIR])
-    if folder is None:
-        folder = project_dir
-        for name in MD5:
-            _download(name, folder, sources)
+    folder = find_folder(config)
+    if folder is None and _apt_install():
+        folder = find_folder(config)
+    if folder in (None, PROJECT_DIR):
+        folder = PROJECT_DIR
+        download(folder)  # also what is there and damaged
     for name in MD5:
         read_file(folder / name)
     return folder
 
 
-def _folders(config: TrainingConfig) -> list[Path]:
-    configured = [Path(config.fashion_mnist_dir)] if config.fashion_mnist_dir else []
-    return [*configured, DEBIAN_DIR, PROJECT_DIR]
+def download(folder: Path, sources: Sequence[str] = SOURCES) -> None:
+    """Download what `folder` lacks, each file from the first source that has it, whole and right or not at all.
+
+    An interrupted download goes on where it stopped. Raises DataError.
+    """
+    for name in MD5:
+        _download(name, folder, sources)
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in MD5 if not (folder / name).is_file()]
 
 
 def _remedy(folder: Path) -> str:
@@ -165,7 +164,7 @@ def _remedy(folder: Path) -> str:
         return f"reinstall it with `apt-get install --reinstall {DEBIAN_PACKAGE}`"
     if folder == PROJECT_DIR:
         return "run `make data`, which downloads it again"
-    return "put the original file there, or change training.fashion_mnist_dir in config.yaml and run `make data`"
+    return 'put the original file there, or set training.fashion_mnist_dir in config.yaml to "" and run `make data`'
 
 
 def _read_idx(path: Path) -> Array:
@@ -186,7 +185,6 @@ def _apt_install() -> bool:
 
 
 def _download(name: str, folder: Path, sources: Sequence[str]) -> None:
-    """Download one file from the first source that has it. An interrupted download goes on where it stopped."""
     path, part = folder / name, folder / f"{name}.part"
     with contextlib.suppress(DataError):
         read_file(path)

@@ -10,16 +10,14 @@ import datetime
 import os
 import platform
 import sys
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from device.arrays import Array
-from device.classifier import Classifier
 from device.errors import DataError, GarmentcamError
 from device.labels import LABELS
 from device.machine import machine_name
@@ -30,16 +28,12 @@ from training.config import MlpRecipe, TrainingConfig, load_training_config
 from training.data import Splits, load_fashion_mnist
 from training.export import KINDS, Exported, draft_card, export
 from training.fit import Data, fit_resumable, make_repeatable
-from training.model import mlp
+from training.gate import ask_all
+from training.race import PIXEL_SCALE, compiled, race_in_child, scaled
 from training.reproduce_report import Figures, Row, write_report
 
 RUNS = Path("runs/reproduce")
 REPORTS = Path("reports")
-PIXEL_SCALE = 1 / 255
-FAST_BATCH_SIZE = 512
-FAST_EPOCHS = 20
-# The validation set reads about one point higher than the test set, so this leaves half a point to spare.
-FAST_VALIDATION_ACCURACY = 0.9
 _INVOKES = 500
 
 
@@ -50,23 +44,6 @@ class Trained(NamedTuple):
     history: dict[str, list[float]]
     accuracy: float
     seed: int
-
-
-def compiled(learning_rate: Any = 1e-3, jit_compile: bool | str = "auto") -> keras.Model:
-    """The article's model with the article's loss and optimizer."""
-    model = mlp()
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=jit_compile,
-    )
-    return model
-
-
-def scaled(images: Array) -> Array:
-    """uint8 -> float32 pixels / 255."""
-    return images.astype(np.float32) * np.float32(PIXEL_SCALE)
 
 
 def first_look(splits: Splits) -> None:
@@ -93,47 +70,6 @@ def train_article(splits: Splits, recipe: MlpRecipe, seed: int) -> Trained:
     return Trained(model, history, float(model.evaluate(*test, verbose=0, batch_size=1000)[1]), seed)
 
 
-def time_article_fit(splits: Splits, recipe: MlpRecipe) -> float:
-    """Seconds of the article's own call: one `fit`, nothing else."""
-    whole = splits.all_training
-    images, labels = scaled(whole.images), whole.labels
-    model = compiled()
-    start = time.perf_counter()
-    model.fit(images, labels, epochs=recipe.epochs, batch_size=recipe.batch_size, verbose=0)
-    return time.perf_counter() - start
-
-
-def time_fast_recipe(splits: Splits) -> tuple[float, float]:
-    """(seconds, test accuracy) of the same model with large batches and a falling learning rate.
-
-    It stops when the validation set, which it does not train on, reaches FAST_VALIDATION_ACCURACY; the
-    test set is looked at once, after that.
-    """
-    train = Data(scaled(splits.train.images), splits.train.labels)
-    validation = Data(scaled(splits.validation.images), splits.validation.labels)
-    start = time.perf_counter()
-    steps = FAST_EPOCHS * -(-len(train.labels) // FAST_BATCH_SIZE)
-    model = compiled(keras.optimizers.schedules.CosineDecay(4e-3, steps, alpha=0.02))
-
-    class StopWhenGood(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-            if (logs or {})["val_accuracy"] >= FAST_VALIDATION_ACCURACY:
-                self.model.stop_training = True
-
-    model.fit(
-        *train,
-        epochs=FAST_EPOCHS,
-        batch_size=FAST_BATCH_SIZE,
-        validation_data=validation,
-        validation_batch_size=1000,
-        callbacks=[StopWhenGood()],
-        verbose=0,
-    )
-    seconds = time.perf_counter() - start
-    accuracy = model.evaluate(scaled(splits.test.images), splits.test.labels, verbose=0, batch_size=1000)[1]
-    return seconds, float(accuracy)
-
-
 def export_all(trained: Trained, calibration: Array) -> list[Exported]:
     """The four kinds, each with its card, each run in both runtimes."""
     draft = draft_card(
@@ -154,22 +90,19 @@ def export_all(trained: Trained, calibration: Array) -> list[Exported]:
 
 
 def measure(exported: Exported, splits: Splits, keras_accuracy: float) -> tuple[Row, Array]:
-    """(the table's row, the argmax of all 10,000 in one invoke). The article's `resize_tensor_input` is in `logits`."""
-    classifier = Classifier(exported.path.absolute())
-    answers = classifier.logits(splits.test.images).argmax(axis=1)
-    single = Classifier(exported.path.absolute())
-    durations_ns = []
-    for image in splits.test.images[:_INVOKES]:
-        start = time.monotonic_ns()
-        single(image)
-        durations_ns.append(time.monotonic_ns() - start)
+    """(the table's row, the class of each of the 10,000 test images, answered in one invoke).
+
+    In the runtime that the board takes first, in a process without TensorFlow.
+    """
+    first = ask_all(exported.path, splits.test.images, timed=_INVOKES)[0]
+    answers = first.logits.argmax(axis=1)
     row = Row(
         file=exported.path.name,
         kind=exported.kind,
         accuracy=float((answers == splits.test.labels).mean()),
         keras_accuracy=keras_accuracy,
         size_kb=round(exported.card.size_bytes / 1024, 3),
-        p50_us=float(np.median(durations_ns)) / 1000,
+        p50_us=round(first.p50_us, 1),
         loads_in=exported.loads_in,
     )
     return row, answers
@@ -197,8 +130,7 @@ def reproduce(config: TrainingConfig) -> list[str]:
         keras_accuracies=[each.accuracy for each in trained],
         h5_kb=(RUNS / "models" / "mlp.h5").stat().st_size / 1024,
         float32_agrees=int((measured[0][1] == keras_answers).sum()),
-        article_fit_s=time_article_fit(splits, recipe),
-        fast=time_fast_recipe(splits),
+        race=race_in_child(),
         machine=f"{machine_name()}, {os.cpu_count()} cores",
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         versions=f"Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}",

@@ -1,0 +1,156 @@
+"""The student: a small network at 28x28 gray that learns from the teacher's answers (Hinton et al. 2015, arXiv:1503.02531).
+
+Its ten logits stand against an eleventh that is fixed at 0 and means "none of the ten". It learns from the camera
+views and, so that it stays right on what the data set is, from Fashion-MNIST's own images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from device.arrays import Array
+from training import checkpoint
+from training.data import Split
+from training.photos import FOOTWEAR, TARGETS
+from training.teacher import CLASSES, allowed_classes
+
+GRAY_PX = 56
+"""Side of the student's copy of a view, pixels: room to turn and shift it before the preprocessing halves it."""
+BATCH_SIZE = 256
+_FASHION_SHARE = 0.33
+_BLOCK_STEPS = 150
+_TEACHER_SHARE = 0.5
+_TEACHER_TEMPERATURE = 1.5
+_SMOOTHING = 0.05
+_AVERAGE = 0.998
+
+
+class Lessons(NamedTuple):
+    """grays: uint8, shape (n, 56, 56). wanted: float32, shape (n, 11), a distribution each."""
+
+    grays: Array
+    wanted: Array
+
+
+def lessons(grays: Array, targets: Array, teacher_logits: Array) -> Lessons:
+    """Half the teacher's softened answer, half the label; shoes of unknown kind are split as the teacher would."""
+    taught = _softmax(teacher_logits / _TEACHER_TEMPERATURE)
+    labelled = allowed_classes()[targets]
+    unknown = targets == TARGETS.index(FOOTWEAR)
+    labelled[unknown] *= taught[unknown]
+    labelled /= labelled.sum(axis=1, keepdims=True) + 1e-9
+    smooth = (1 - _SMOOTHING) * labelled + _SMOOTHING / CLASSES
+    return Lessons(grays, (_TEACHER_SHARE * taught + (1 - _TEACHER_SHARE) * smooth).astype(np.float32))
+
+
+def train_student(
+    model: keras.Model,
+    views: Lessons,
+    fashion: Split,
+    preprocess: Callable[[Array], Array],
+    *,
+    steps: int,
+    seed: int,
+    file: Path,
+) -> keras.Model:
+    """Train `model` (float32 (n, 28, 28), 0..255 -> ten logits); returns it with the running average of its weights.
+
+    What block of batches comes when is a function of (seed, block) alone; a checkpoint a block in `file`.
+    """
+    warm_up = min(150, max(1, steps // 5))
+    schedule = keras.optimizers.schedules.CosineDecay(1e-5, max(1, steps - warm_up), 0.0, None, 4e-3, warm_up)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=2e-3)
+    optimizer.build(model.trainable_variables)
+    average = [tf.Variable(weight.value, trainable=False) for weight in model.weights]
+
+    @tf.function
+    def step(images: Any, wanted: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = model(images, training=True)
+            logits = tf.concat([logits, tf.zeros_like(logits[:, :1])], axis=1)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        done = tf.cast(optimizer.iterations.value, tf.float32)
+        keep = tf.minimum(_AVERAGE, done / (done + 10))  # a young average must forget the random start
+        for mean, weight in zip(average, model.weights, strict=True):
+            mean.assign(keep * mean + (1 - keep) * tf.cast(weight.value, mean.dtype))
+        return loss
+
+    variables = [*model.weights, *optimizer.variables, *average]
+    history = checkpoint.load(file, variables)
+    blocks = -(-steps // _BLOCK_STEPS)
+    bar = tqdm(desc="student", total=steps, initial=len(history) * _BLOCK_STEPS, unit="step", mininterval=2)
+    with ThreadPoolExecutor(1) as pool:  # The next block is drawn while this one is learnt.
+        coming = pool.submit(_block, views, fashion, preprocess, seed, len(history))
+        for block in range(len(history), blocks):
+            images, wanted = coming.result()
+            coming = pool.submit(_block, views, fashion, preprocess, seed, block + 1)
+            losses = []
+            for at in range(0, min(_BLOCK_STEPS, steps - block * _BLOCK_STEPS) * BATCH_SIZE, BATCH_SIZE):
+                batch = slice(at, at + BATCH_SIZE)
+                losses.append(float(step(images[batch].astype(np.float32), wanted[batch])))
+                bar.update()
+            history.append({"loss": float(np.mean(losses))})
+            checkpoint.save(file, variables, history)
+            bar.set_postfix(loss=f"{history[-1]['loss']:.3f}")
+    bar.close()
+    for weight, mean in zip(model.weights, average, strict=True):
+        weight.assign(mean)
+    return model
+
+
+def _block(
+    views: Lessons, fashion: Split, preprocess: Callable[[Array], Array], seed: int, block: int
+) -> tuple[Array, Array]:
+    """Images uint8 (150 * 256, 28, 28) and wanted float32 (150 * 256, 11) of one block, batches mixed alike."""
+    rng = np.random.default_rng((seed, 3, block))
+    fashion_a_batch = round(BATCH_SIZE * _FASHION_SHARE)
+    views_a_batch = BATCH_SIZE - fashion_a_batch
+    chosen = rng.integers(len(views.grays), size=_BLOCK_STEPS * views_a_batch)
+    native = rng.integers(len(fashion.images), size=_BLOCK_STEPS * fashion_a_batch)
+    seen = np.stack([preprocess(_jitter(rng, views.grays[number])) for number in chosen])
+    plain = np.stack([preprocess(_shift(rng, fashion.images[number])) for number in native])
+    smooth = np.eye(CLASSES, dtype=np.float32)[fashion.labels[native]] * (1 - _SMOOTHING) + _SMOOTHING / CLASSES
+
+    def mixed(one: Array, other: Array) -> Array:
+        parts = [part.reshape(_BLOCK_STEPS, -1, *part.shape[1:]) for part in (one, other)]
+        return np.concatenate(parts, axis=1).reshape(-1, *one.shape[1:])
+
+    return mixed(seen, plain), mixed(views.wanted[chosen], smooth.astype(np.float32))
+
+
+def _jitter(rng: np.random.Generator, gray: Array) -> Array:
+    """A little more geometry and light than the view has. uint8, shape (56, 56)."""
+    angle, zoom, aspect = np.deg2rad(rng.normal(0, 4)), np.exp(rng.normal(0, 0.05)), np.exp(rng.normal(0, 0.03))
+    mirror = -1 if rng.random() < 0.5 else 1
+    cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
+    turn = np.array([[cosine * mirror * aspect, -sine], [sine * mirror, cosine / aspect]])
+    centre = np.full(2, (GRAY_PX - 1) / 2)
+    matrix = np.hstack([turn, (centre + rng.uniform(-2.2, 2.2, 2) - turn @ centre)[:, None]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(gray, matrix, (GRAY_PX, GRAY_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    if rng.random() < 0.6:
+        levels = (np.arange(256) / 255) ** np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.15))
+        moved = np.clip(255 * levels, 0, 255).astype(np.uint8)[moved]
+    return moved
+
+
+def _shift(rng: np.random.Generator, image: Array) -> Array:
+    """A Fashion-MNIST image mirrored half of the time and moved by up to two pixels. uint8, shape (28, 28)."""
+    image = image[:, ::-1] if rng.random() < 0.5 else image
+    rows, columns = np.clip(np.round(rng.normal(0, 0.8, 2)), -2, 2).astype(int)
+    return np.roll(image, (rows, columns), axis=(0, 1))
+
+
+def _softmax(logits: Array) -> Array:
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)

@@ -23,7 +23,6 @@ def resident_kb(pid: int) -> int:
 
 
 def main(minutes: float) -> int:
-    frames = round(minutes * 60 * 30)
     with tempfile.TemporaryDirectory() as logs, tempfile.TemporaryFile() as output:
         command = [
             sys.executable,
@@ -40,11 +39,12 @@ def main(minutes: float) -> int:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         start = time.monotonic()
         samples: list[tuple[float, int]] = []
-        while process.poll() is None and time.monotonic() - start < minutes * 60 - 2:
+        while process.poll() is None and time.monotonic() - start < minutes * 60:
             time.sleep(15)
             files = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
             samples.append((time.monotonic() - start, resident_kb(process.pid)))
             print(f"{samples[-1][0]:6.0f} s  {samples[-1][1]:7d} KB  {files} open files", flush=True)
+        process.terminate()  # The run ends in order: footer, summary.
         status = process.wait(timeout=120)
         output.seek(0)
         tail = output.read().decode(errors="replace").strip().splitlines()[-14:]

@@ -50,3 +50,11 @@ def test_importing_the_device_loads_neither_runtime_nor_matplotlib():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_test_imports_tensorflow_into_this_process():
+    """tflite-runtime breaks beside it; a test that needs TensorFlow starts a process."""
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        code = f"import sys; sys.path[:0] = ['.', 'tests']; import {path.stem}; print('tensorflow' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "False", path.name

@@ -48,7 +48,7 @@ def test_the_file_of_the_recipe_is_under_200_kb_and_runs_everywhere(tmp_path: Pa
     from device.model_card import InputSpec
     from training.export import draft_card, export
     from training.gate import installed_runtimes
-    from training.model import benchmark
+    from training.model import benchmark, mirrored
 
     draft = draft_card(
         "benchmark",
@@ -59,7 +59,7 @@ def test_the_file_of_the_recipe_is_under_200_kb_and_runs_everywhere(tmp_path: Pa
         recipe="untrained",
         seed=0,
     )
-    exported = export(benchmark(), "int8", tmp_path / "benchmark.tflite", draft, SPLITS.train.images)
+    exported = export(mirrored(benchmark()), "int8", tmp_path / "benchmark.tflite", draft, SPLITS.train.images)
     assert exported.card.size_bytes <= 200 * 1024
     assert len(exported.loads_in) == len(installed_runtimes())
 
@@ -70,6 +70,7 @@ def test_a_report_says_what_fell_short(tmp_path: Path, monkeypatch: pytest.Monke
         "file": "benchmark.tflite",
         "accuracy": 0.9399,
         "validation_accuracy_keras": 0.95,
+        "validation_accuracy_one_view": 0.949,
         "size_kb": 200.5,
         "parameters": 170_000,
         "p50_us_by_runtime": {"ai-edge-litert": 100.0},

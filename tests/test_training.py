@@ -53,6 +53,10 @@ def test_a_resumed_training_ends_in_the_weights_of_an_undisturbed_one(tmp_path: 
     whole, half, resumed = (np.load(tmp_path / f"{name}.npy") for name in ("whole", "half", "resumed"))
     np.testing.assert_array_equal(whole, resumed)
     assert not np.array_equal(whole, half)
+    # Two epochs are asked for and four are there: that is another training, as another batch size would be.
+    output = python(FIT, tmp_path / "cut", 2, tmp_path / "again.npy")
+    assert "training anew" in output
+    np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), half)
 
 
 EXPORT = """

@@ -2,8 +2,9 @@
 
 A residual network of 170,000 parameters, small enough that its full-int8 file is under 200 KB. SGD with Nesterov
 momentum, warm-up and cosine decay; shifts, mirroring and erased patches (Zhong et al. 2017, arXiv:1708.04896);
-label smoothing; the exported weights are a running average of the trained ones. Trained on 54,000 images;
-the 6,000 of validation choose, and the test set is looked at once, at the end, through the exported file.
+label smoothing; the exported weights are a running average of the trained ones; the file answers for the image and
+its mirror image. Trained on 54,000 images; the 6,000 of validation choose, and the test set is looked at once, at the
+end, through the exported file.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from training.config import BenchmarkRecipe, TrainingConfig, load_training_confi
 from training.data import Splits, load_fashion_mnist
 from training.export import draft_card, export
 from training.fit import make_repeatable
-from training.gate import ask_all
-from training.model import benchmark
+from training.gate import ask, installed_runtimes
+from training.model import benchmark, mirrored
 
 RUN = Path("runs/benchmark")
 REPORTS = Path("reports")
@@ -176,7 +177,8 @@ def run(config: TrainingConfig) -> list[str]:
     recipe, seed = config.benchmark, config.seed
     splits = load_fashion_mnist(config)
     checkpoint = RUN / f"checkpoint-{recipe.epochs}x{recipe.batch_size}-{seed}.npz"  # another recipe starts anew
-    model, history = train(splits, recipe, seed, checkpoint)
+    trained, history = train(splits, recipe, seed, checkpoint)
+    model = mirrored(trained)
     draft = draft_card(
         "benchmark",
         input=InputSpec("float32", (1, SIDE_PX, SIDE_PX, 1), 1.0),
@@ -188,7 +190,7 @@ def run(config: TrainingConfig) -> list[str]:
     )
     path = RUN / "benchmark.tflite"
     exported = export(model, "int8", path, draft, splits.train.images[:500])
-    answers = ask_all(path, splits.test.images, timed=300)
+    answers = [ask(path, runtime, splits.test.images, timed=300) for runtime in installed_runtimes()]
     right = [float((answer.logits.argmax(axis=1) == splits.test.labels).mean()) for answer in answers]
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     found = Measurement("Fashion-MNIST test", "accuracy", right[0], "python -m training.benchmark", date)
@@ -198,7 +200,8 @@ def run(config: TrainingConfig) -> list[str]:
         "kind": "int8",
         "accuracy": right[0],
         "accuracy_by_runtime": {answer.package: value for answer, value in zip(answers, right, strict=True)},
-        "validation_accuracy_keras": history[-1]["validation"],
+        "validation_accuracy_keras": accuracy(model, *splits.validation),
+        "validation_accuracy_one_view": history[-1]["validation"],
         "size_kb": round(exported.card.size_bytes / 1024, 3),
         "parameters": model.count_params(),
         "p50_us_by_runtime": {answer.package: answer.p50_us for answer in answers},
@@ -228,7 +231,8 @@ def write_report(figures: dict[str, Any]) -> list[str]:
 
 - {figures["accuracy"]:.2%} of the 10,000 test images, by the full-int8 file, which is {figures["size_kb"]:.1f} KB
   (1024 bytes) with {figures["parameters"]:,} parameters. The test set was looked at once.
-- {figures["validation_accuracy_keras"]:.2%} of the 6,000 validation images before quantization.
+- {figures["validation_accuracy_keras"]:.2%} of the 6,000 validation images before quantization;
+  {figures["validation_accuracy_one_view"]:.2%} without the mirror image, which takes half of the time.
 - {figures["epochs"]} epochs in {figures["training_minutes"]} minutes.
 - One image, back to back, a workstation's figures: {times}.
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,22 +21,13 @@ from device.errors import DataError
 from training.config import MlpRecipe, load_training_config
 from training.data import Splits, load_fashion_mnist
 from training.model import mlp
+from training.reproduce_report import Race
 
 PIXEL_SCALE = 1 / 255
 FAST_BATCH_SIZE = 512
 FAST_EPOCHS = 20
 # The validation set reads about one point higher than the test set, so this leaves half a point to spare.
 FAST_VALIDATION_ACCURACY = 0.9
-
-
-class Race(NamedTuple):
-    """Wall seconds of each, and their accuracies on the test set, 0..1."""
-
-    article_s: float
-    article_accuracy: float
-    fast_s: float
-    fast_accuracy: float
-    fast_epochs: int
 
 
 def compiled(learning_rate: Any = 1e-3, jit_compile: bool | str = "auto") -> keras.Model:

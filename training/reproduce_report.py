@@ -10,8 +10,6 @@ from typing import NamedTuple
 import msgspec
 from tabulate import tabulate
 
-from training.race import Race
-
 ARTICLE_ACCURACY = 0.8855
 ARTICLE_H5_MB = 1.19
 ARTICLE_TFLITE_KB = 398.969
@@ -27,6 +25,16 @@ class Row(msgspec.Struct, frozen=True):
     size_kb: float
     p50_us: float
     loads_in: list[str]
+
+
+class Race(NamedTuple):
+    """Wall seconds of each, and their accuracies on the test set, 0..1."""
+
+    article_s: float
+    article_accuracy: float
+    fast_s: float
+    fast_accuracy: float
+    fast_epochs: int
 
 
 class Figures(NamedTuple):

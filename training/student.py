@@ -1,5 +1,6 @@
-"""The student: a small network at 28x28 gray that learns from the teacher's answers (Hinton et al. 2015, arXiv:1503.02531).
+"""The student: a small network at 28x28 gray that learns from the teacher's answers.
 
+Distillation: Hinton et al. 2015, arXiv:1503.02531.
 Its ten logits stand against an eleventh that is fixed at 0 and means "none of the ten". It learns from the camera
 views and, so that it stays right on what the data set is, from Fashion-MNIST's own images.
 """

@@ -47,6 +47,14 @@ data: .venv/dev  ## find, install or download Fashion-MNIST
 reproduce: .venv/dev  ## the article end to end: reports/reproduce.md
 	@$(PY) -m training.reproduce
 
+.PHONY: train
+train: .venv/dev  ## train the model that ships, for the camera: make train PHOTOS=folder
+	@$(PY) -m training.train $(if $(PHOTOS),--photos $(PHOTOS))
+
+.PHONY: benchmark
+benchmark: .venv/dev  ## the Fashion-MNIST-only recipe: reports/benchmark.md
+	@$(PY) -m training.benchmark
+
 # ---- check
 .PHONY: lint
 lint: .venv/dev  ## ruff and mypy

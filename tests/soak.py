@@ -24,18 +24,7 @@ def resident_kb(pid: int) -> int:
 
 def main(minutes: float) -> int:
     with tempfile.TemporaryDirectory() as logs, tempfile.TemporaryFile() as output:
-        command = [
-            sys.executable,
-            "-m",
-            "device",
-            "run",
-            "--source",
-            "synthetic://",
-            "--frames",
-            str(frames),
-            "--log",
-            logs,
-        ]
+        command = [sys.executable, "-m", "device", "run", "--source", "synthetic://", "--log", logs]
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         start = time.monotonic()
         samples: list[tuple[float, int]] = []

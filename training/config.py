@@ -31,6 +31,13 @@ class BenchmarkRecipe(msgspec.Struct, frozen=True):
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
 
 
+class CameraRecipe(msgspec.Struct, frozen=True):
+    """The model that ships, `make train`: how long the teacher and the student train."""
+
+    teacher_passes: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    student_steps: Count = 9000
+
+
 class TrainingConfig(msgspec.Struct, frozen=True):
     """The section `training`. Folders: "" looks in the usual places.
 
@@ -42,6 +49,7 @@ class TrainingConfig(msgspec.Struct, frozen=True):
     photos_dir: str = ""
     mlp: MlpRecipe = MlpRecipe()
     benchmark: BenchmarkRecipe = BenchmarkRecipe()
+    camera: CameraRecipe = CameraRecipe()
 
 
 def load_training_config(path: Path | None = None) -> TrainingConfig:

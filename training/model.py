@@ -42,8 +42,7 @@ def benchmark() -> keras.Model:
 def camera() -> keras.Model:
     """The one that ships: a residual network of 117,000 parameters for 28x28 camera views.
 
-    Input float32 (n, 28, 28, 1), 0..255. Most of its layers run at 14x14 and 7x7, where a processor is fastest; channels
-    are multiples of 16, which is what its kernels are made for.
+    Input float32 (n, 28, 28, 1), 0..255. Most of its layers run at 14x14 and 7x7, where a processor is fastest.
     """
     inputs = keras.Input((SIDE_PX, SIDE_PX, 1))
     features = _convolution(keras.layers.Rescaling(1 / 255)(inputs), 16)

@@ -25,7 +25,7 @@ from device.images import read_image
 from device.model_card import InputSpec, Measurement, OutputSpec, card_path, write_card
 from device.preprocess import SIDE_PX, preprocessing
 from training.calibration import Calibration, accuracy_and_recall, calibrate
-from training.config import load_training_config
+from training.config import CameraRecipe, load_training_config
 from training.data import Splits, load_fashion_mnist
 from training.photos import FOOTWEAR, TARGETS, Photo, find_photos, load_photos, readable, split_by_contributor
 from training.render import render_views
@@ -33,8 +33,6 @@ from training.render import render_views
 RUN = Path("runs/camera")
 MODELS = Path("device/models")
 PREPROCESSING = "stretch-1"
-TEACHER_PASSES = 1.0
-STUDENT_STEPS = 9000
 _CALIBRATION_IMAGES = 600
 
 
@@ -45,7 +43,9 @@ class Validation(NamedTuple):
     truth: Array
 
 
-def train(splits: Splits, photos: Sequence[Photo], *, seed: int, steps: int, run: Path, models: Path) -> dict[str, Any]:
+def train(
+    splits: Splits, photos: Sequence[Photo], recipe: CameraRecipe, *, seed: int, run: Path, models: Path
+) -> dict[str, Any]:
     """All stages. Returns the figures, which are also written to `run`/train.json."""
     training, held_out = split_by_contributor(photos)
     _claim(run, training, seed)
@@ -59,7 +59,7 @@ def train(splits: Splits, photos: Sequence[Photo], *, seed: int, steps: int, run
     from training.student import lessons, train_student
 
     keras.utils.set_random_seed(seed)
-    logits = _once(run / "teacher-logits.npy", lambda: _teach(views, targets, seed, run))
+    logits = _once(run / "teacher-logits.npy", lambda: _teach(views, targets, recipe.teacher_passes, seed, run))
     grays = _once(run / "grays.npy", lambda: _shrink_views(views))
     preprocess = preprocessing(PREPROCESSING)
     keras.utils.set_random_seed(seed)
@@ -68,7 +68,7 @@ def train(splits: Splits, photos: Sequence[Photo], *, seed: int, steps: int, run
         lessons(grays, targets, logits),
         splits.train,
         preprocess,
-        steps=steps,
+        steps=recipe.student_steps,
         seed=seed,
         file=run / "student.npz",
     )
@@ -85,11 +85,19 @@ def train(splits: Splits, photos: Sequence[Photo], *, seed: int, steps: int, run
             np.stack([preprocess(image) for image in splits.train.images[: _CALIBRATION_IMAGES // 2]]),
         ]
     )
-    return _ship(student, ranges, seen, splits, seed=seed, steps=steps, run=run, models=models)
+    return _ship(student, ranges, seen, splits, recipe, seed=seed, run=run, models=models)
 
 
 def _ship(
-    student: Any, ranges: Array, seen: Validation, splits: Splits, *, seed: int, steps: int, run: Path, models: Path
+    student: Any,
+    ranges: Array,
+    seen: Validation,
+    splits: Splits,
+    recipe: CameraRecipe,
+    *,
+    seed: int,
+    run: Path,
+    models: Path,
 ) -> dict[str, Any]:
     """Export, calibrate on the int8 file's own answers, measure, write card and figures."""
     from training.export import draft_card, export
@@ -103,7 +111,7 @@ def _ship(
         unsure_below=0.5,
         trained_on="Fashion-MNIST (54,000 training images) and photographs of clothing (clothing-dataset, CC0), "
         "contributors split off for validation",
-        recipe=f"training.train, teacher {TEACHER_PASSES:g} passes, student {steps} steps",
+        recipe=f"training.train: teacher {recipe.teacher_passes:g} passes, student {recipe.student_steps} steps",
         seed=seed,
     )
     path = models / "model.tflite"
@@ -139,10 +147,10 @@ def _ship(
     return figures
 
 
-def _teach(views: Array, targets: Array, seed: int, run: Path) -> Array:
+def _teach(views: Array, targets: Array, passes: float, seed: int, run: Path) -> Array:
     from training.teacher import label_views, train_teacher
 
-    return label_views(train_teacher(views, targets, passes=TEACHER_PASSES, seed=seed, file=run / "teacher.npz"), views)
+    return label_views(train_teacher(views, targets, passes=passes, seed=seed, file=run / "teacher.npz"), views)
 
 
 def _shrink_views(views: Array) -> Array:
@@ -181,7 +189,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--photos", default="", metavar="DIR", help="labelled photographs (default: training.photos_dir)"
     )
     parser.add_argument("--seed", type=int, help="(default: training.seed)")
-    parser.add_argument("--steps", type=int, default=STUDENT_STEPS, help="the student's (default: %(default)s)")
     parser.add_argument("--run", type=Path, default=RUN, metavar="DIR", help="checkpoints (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=MODELS, metavar="DIR", help="the model (default: %(default)s)")
     options = parser.parse_args(arguments)
@@ -190,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         photos = readable(load_photos(find_photos(options.photos or config.photos_dir)))
         seed = config.seed if options.seed is None else options.seed
         figures = train(
-            load_fashion_mnist(config), photos, seed=seed, steps=options.steps, run=options.run, models=options.out
+            load_fashion_mnist(config), photos, config.camera, seed=seed, run=options.run, models=options.out
         )
     except GarmentcamError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -64,13 +64,13 @@ def cutout_1(pixels: Array) -> Array:
 def stretch_1(pixels: Array) -> Array:
     """`frame_1` with its contrast stretched: the 16th darkest pixel becomes 0, the 16th brightest 255.
 
-    So a dim room and a bright one look alike. A frame of nearly one gray is stretched by ten at most, or its
+    So a dim room and a bright one look alike. A frame of nearly one gray is stretched to five times at most, or its
     noise would become a picture. Returns uint8, shape (28, 28), natural polarity.
     """
     image = frame_1(pixels)
     ordered = np.partition(image, (15, 768), axis=None)
     low, high = int(ordered[15]), int(ordered[768])
-    table = np.clip((np.arange(256) - low) * (255 / max(high - low, 24)), 0, 255).astype(np.uint8)
+    table = np.clip((np.arange(256) - low) * (255 / max(high - low, 48)), 0, 255).astype(np.uint8)
     stretched: Array = table[image]
     return stretched
 

@@ -24,10 +24,12 @@ from training.model import mlp
 from training.reproduce_report import Race
 
 PIXEL_SCALE = 1 / 255
-FAST_BATCH_SIZE = 512
-FAST_EPOCHS = 20
-# The validation set reads about one point higher than the test set, so this leaves half a point to spare.
-FAST_VALIDATION_ACCURACY = 0.9
+FAST_BATCH_SIZE = 256
+FAST_EPOCHS = 15
+FAST_WARMUP_SHARE = 0.15
+FAST_PEAK_LEARNING_RATE = 6e-3
+"""Chosen on the validation set: 0.894 to 0.900 there over six seeds (2026-11-24). Stopping early, where the validation
+set reached a mark, was less sure: the last point comes as the learning rate falls to 0."""
 
 
 def compiled(learning_rate: Any = 1e-3, jit_compile: bool | str = "auto") -> keras.Model:
@@ -51,8 +53,8 @@ def race(splits: Splits, recipe: MlpRecipe) -> Race:
     """Both recipes, one after the other; the test set is looked at once for each, when it is done."""
     test = (scaled(splits.test.images), splits.test.labels)
     article_s, article = _article_fit(splits, recipe)
-    fast_s, fast, epochs = _fast_recipe(splits)
-    return Race(article_s, _accuracy(article, test), fast_s, _accuracy(fast, test), epochs)
+    fast_s, fast = _fast_recipe(splits)
+    return Race(article_s, _accuracy(article, test), fast_s, _accuracy(fast, test), FAST_EPOCHS)
 
 
 def race_in_child() -> Race:
@@ -75,31 +77,22 @@ def _article_fit(splits: Splits, recipe: MlpRecipe) -> tuple[float, keras.Model]
     return time.perf_counter() - start, model
 
 
-def _fast_recipe(splits: Splits) -> tuple[float, keras.Model, int]:
-    """Large batches and a falling learning rate; stops when the validation set reaches its mark.
+def _fast_recipe(splits: Splits) -> tuple[float, keras.Model]:
+    """Larger batches, and a learning rate that rises, then falls to 0. Trained without the validation set.
 
-    It does not train on the validation set. The seconds include looking at it after each epoch.
+    As in Smith and Topin 2018, "Super-Convergence", arXiv:1708.07120.
     """
-    train, validation = splits.train, splits.validation
-    data = (scaled(train.images), train.labels)
-    steps = FAST_EPOCHS * -(-len(train.labels) // FAST_BATCH_SIZE)
-    model = compiled(keras.optimizers.schedules.CosineDecay(4e-3, steps, alpha=0.02))
-
-    class StopWhenGood(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-            self.model.stop_training = (logs or {})["val_accuracy"] >= FAST_VALIDATION_ACCURACY
-
+    train = splits.train
+    images = scaled(train.images)
     start = time.perf_counter()
-    history = model.fit(
-        *data,
-        epochs=FAST_EPOCHS,
-        batch_size=FAST_BATCH_SIZE,
-        validation_data=(scaled(validation.images), validation.labels),
-        validation_batch_size=1000,
-        callbacks=[StopWhenGood()],
-        verbose=0,
+    steps = FAST_EPOCHS * -(-len(train.labels) // FAST_BATCH_SIZE)
+    warmup = round(FAST_WARMUP_SHARE * steps)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-4, steps - warmup, warmup_target=FAST_PEAK_LEARNING_RATE, warmup_steps=warmup
     )
-    return time.perf_counter() - start, model, len(history.epoch)
+    model = compiled(schedule)
+    model.fit(images, train.labels, epochs=FAST_EPOCHS, batch_size=FAST_BATCH_SIZE, verbose=0)
+    return time.perf_counter() - start, model
 
 
 def _accuracy(model: keras.Model, data: tuple[Array, Array]) -> float:

@@ -127,8 +127,8 @@ KB are 1024 bytes. p50 is the median of one image through `device.classifier`, b
   {spread * 100:.2f} points ({", ".join(f"{accuracy:.2%}" for accuracy in accuracies)}).
 - float32 .tflite gives the class that Keras gives on {figures.float32_agrees:,} of 10,000 test images.
 - The article's `fit` (batch 32, 10 epochs) took {race.article_s:.1f} s and has {race.article_accuracy:.2%} on the test
-  set; large batches with a falling learning rate, stopped by the validation set after {race.fast_epochs} epochs, took
-  {race.fast_s:.1f} s and have {race.fast_accuracy:.2%}.
+  set; {race.fast_epochs} epochs of larger batches with a learning rate that rises and falls (chosen on the validation
+  set, on which it is not trained) took {race.fast_s:.1f} s and have {race.fast_accuracy:.2%}.
 
 {"Falls short: " + "; ".join(missed) if missed else "Everything that must hold, holds."}
 

@@ -62,13 +62,16 @@ def train_student(
     steps: int,
     seed: int,
     file: Path,
+    peak_learning_rate: float = 4e-3,
 ) -> keras.Model:
     """Train `model` (float32 (n, 28, 28), 0..255 -> ten logits); returns it with the running average of its weights.
 
     What block of batches comes when is a function of (seed, block) alone; a checkpoint a block in `file`.
     """
     warm_up = min(150, max(1, steps // 5))
-    schedule = keras.optimizers.schedules.CosineDecay(1e-5, max(1, steps - warm_up), 0.0, None, 4e-3, warm_up)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-5, max(1, steps - warm_up), warmup_target=peak_learning_rate, warmup_steps=warm_up
+    )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=2e-3)
     optimizer.build(model.trainable_variables)
     average = [tf.Variable(weight.value, trainable=False) for weight in model.weights]

@@ -45,7 +45,9 @@ def train_teacher(views: Array, targets: Array, *, passes: float, seed: int, fil
     model = keras.Model(features.input, keras.layers.Dense(CLASSES)(pooled))
     steps = max(1, round(passes * len(targets) / BATCH_SIZE))
     warm_up = min(200, max(1, steps // 5))
-    schedule = keras.optimizers.schedules.CosineDecay(1e-5, max(1, steps - warm_up), 0.0, None, 5e-4, warm_up)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-5, max(1, steps - warm_up), warmup_target=5e-4, warmup_steps=warm_up
+    )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-4)
     optimizer.build(model.trainable_variables)
     allowed = tf.constant(allowed_classes())

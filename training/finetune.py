@@ -1,0 +1,214 @@
+"""`make finetune PHOTOS=dir`: a user's own photographs, on top of the model that `make train` made. Minutes.
+
+It goes on from runs/camera/student.keras on the old views and new ones together, so that nothing is forgotten. On the
+old validation photographs it may lose one point at most; else the old model stays and the program says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from device.arrays import Array
+from device.errors import DataError, GarmentcamError
+from device.images import read_image
+from device.labels import LABELS
+from device.preprocess import preprocessing
+from training.calibration import accuracy_and_recall
+from training.compose import cut_out
+from training.config import load_training_config
+from training.data import Splits, load_fashion_mnist
+from training.photos import Photo, find_photos, load_photos, readable, split_by_contributor
+from training.render import PHOTO_PX
+from training.train import MODELS, PREPROCESSING, RUN, Validation, int8_ranges, see, ship
+from training.views import Material, Plan, make_view, plan_views
+
+ALLOWED_LOSS = 0.01
+"""How much accuracy on the old validation photographs a fine-tuned model may lose: one point."""
+STEPS = 1200
+_PEAK_LEARNING_RATE = 5e-4  # An eighth of what training from nothing takes: it starts where that one ended.
+_NEW_SHARE = 0.25  # So much of what the student sees is new, however few photographs there are.
+_NEW_VIEWS = 12_000
+_VIEWS_A_PHOTO = (4, 32)
+
+
+class Outcome(NamedTuple):
+    """Accuracies before and after, 0..1; of the new photographs nan when there are too few to hold some out."""
+
+    kept_old_model: bool
+    old_before: float
+    old_after: float
+    new_before: float
+    new_after: float
+
+    def __str__(self) -> str:
+        figures = (
+            f"old validation photographs {self.old_before:.3f} -> {self.old_after:.3f}, "
+            f"yours {self.new_before:.3f} -> {self.new_after:.3f}"
+        )
+        if self.kept_old_model:
+            return f"kept the old model, the new one forgets too much: {figures}"
+        return f"the fine-tuned model replaces the old one: {figures}"
+
+
+def finetune(
+    splits: Splits,
+    old: Sequence[Photo],
+    new: Sequence[Photo],
+    *,
+    seed: int,
+    run: Path,
+    models: Path,
+    steps: int = STEPS,
+) -> Outcome:
+    """Train on, compare, and ship to `models` and `run` when nothing is lost. Raises DataError without a run."""
+    import keras
+
+    from training.student import Lessons, lessons, train_student
+    from training.teacher import CLASSES, allowed_classes
+
+    keras.utils.set_random_seed(seed)
+    old_training, old_held_out = split_by_contributor(old)
+    new_training, new_held_out = split_by_contributor(new, share=0.2)
+    if not new_training:
+        raise DataError(f"{len(new)} photograph(s) are too few to train on; expected at least two")
+    grays, logits, student_file = _previous(run)
+    targets = np.array([plan.target for plan in plan_views(_targets(old_training), splits.train.labels, seed)])
+    if len(targets) != len(grays):
+        raise DataError(f"{run}: made of other photographs ({len(grays)} views, expected {len(targets)}): `make train`")
+
+    views, view_targets = _new_views(new_training, splits.train.images, seed)
+    wanted = allowed_classes()[view_targets]
+    wanted /= wanted.sum(axis=1, keepdims=True)
+    # Without a teacher's opinion the label is smoothed more than its share in the student's lessons.
+    wanted = (0.9 * wanted + 0.1 / CLASSES).astype(np.float32)
+    known = lessons(grays, targets, logits)
+    repeats = max(1, round(_NEW_SHARE / (1 - _NEW_SHARE) * len(grays) / len(views)))
+    mixed = Lessons(
+        np.concatenate([known.grays, *[views] * repeats]), np.concatenate([known.wanted, *[wanted] * repeats])
+    )
+
+    model = keras.models.load_model(student_file, compile=False)
+    old_seen, new_seen = see(old_held_out), see(new_held_out) if new_held_out else None
+    old_before, new_before = _accuracy(model, old_seen), _accuracy(model, new_seen)
+    folder = run / f"finetune-{_digest(new, seed, steps, student_file)}"
+    train_student(
+        model,
+        mixed,
+        splits.train,
+        preprocessing(PREPROCESSING),
+        steps=steps,
+        seed=seed + 1,
+        file=folder / "student.npz",
+        peak_learning_rate=_PEAK_LEARNING_RATE,
+    )
+    old_after, new_after = _accuracy(model, old_seen), _accuracy(model, new_seen)
+    outcome = Outcome(old_after < old_before - ALLOWED_LOSS, old_before, old_after, new_before, new_after)
+    if not outcome.kept_old_model:
+        recipe = f"training.finetune: {len(new_training)} photographs, {steps} steps on top of training.train"
+        ship(model, int8_ranges(grays, splits, seed), old_seen, splits, recipe, seed=seed, run=run, models=models)
+        part = student_file.with_suffix(".part.keras")
+        model.save(part)
+        os.replace(part, student_file)
+    (folder / "outcome.json").write_text(json.dumps(outcome._asdict(), indent=1) + "\n")
+    return outcome
+
+
+def _previous(run: Path) -> tuple[Array, Array, Path]:
+    """What `make train` left: views uint8 (n, 56, 56), the teacher's logits float32 (n, 11), the student's file."""
+    files = [run / name for name in ("grays.npy", "teacher-logits.npy", "student.keras")]
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file}: missing; fine-tuning goes on from a training of yours: run `make train` first")
+    return np.load(files[0]), np.load(files[1]), files[2]
+
+
+def _new_views(photos: Sequence[Photo], fashion: Array, seed: int) -> tuple[Array, Array]:
+    """Camera views of the new photographs, one of four a placed cut-out: grays uint8 (n, 56, 56), targets (n,)."""
+    from training.student import GRAY_PX
+
+    pixels = []
+    for photo in photos:
+        image = read_image(photo.path)
+        scale = PHOTO_PX / max(image.shape[:2])
+        pixels.append(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    material = Material(pixels, [cut_out(image) for image in pixels], fashion)
+    fewest, most = _VIEWS_A_PHOTO
+    each = min(most, max(fewest, _NEW_VIEWS // len(photos)))
+    plans = [
+        Plan("placed" if number % 4 == 3 else "photo", source, photo.target)
+        for source, photo in enumerate(photos)
+        for number in range(each)
+    ]
+    # Far from the numbers of the old views: the same number would draw the same camera.
+    first = 1 << 24
+    grays = [
+        cv2.resize(
+            cv2.cvtColor(make_view(plan, first + number, material, seed), cv2.COLOR_BGR2GRAY),
+            (GRAY_PX, GRAY_PX),
+            interpolation=cv2.INTER_AREA,
+        )
+        for number, plan in enumerate(tqdm(plans, desc="views", unit="view", mininterval=2))
+    ]
+    return np.stack(grays), np.array([plan.target for plan in plans])
+
+
+def _accuracy(model: Any, seen: Validation | None) -> float:
+    """Accuracy of the float model over photographs of the ten classes; nan without any."""
+    if seen is None or not (seen.truth < len(LABELS)).any():
+        return float("nan")
+    logits = model.predict(seen.images[..., None].astype(np.float32), verbose=0)
+    return accuracy_and_recall(logits.argmax(axis=1), seen.truth)[0]
+
+
+def _targets(photos: Sequence[Photo]) -> list[int]:
+    return [photo.target for photo in photos]
+
+
+def _digest(photos: Sequence[Photo], seed: int, steps: int, student_file: Path) -> str:
+    """Names the checkpoint: the same photographs on the same model go on, anything else starts anew."""
+    made_of = [seed, steps, [(str(photo.path), photo.target) for photo in photos]]
+    return hashlib.sha256(json.dumps(made_of).encode() + student_file.read_bytes()).hexdigest()[:12]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m training.finetune`. Returns the exit status: 0 also when the old model was kept."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.finetune", description="Teach the model your own photographs."
+    )
+    parser.add_argument("photos", metavar="DIR", help="your photographs: a folder a class, or photos.csv")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default: config.yaml, if there)")
+    parser.add_argument("--run", type=Path, default=RUN, metavar="DIR", help="the training (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=MODELS, metavar="DIR", help="the model (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps of 256 images (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        config = load_training_config(options.config)
+        outcome = finetune(
+            load_fashion_mnist(config),
+            load_photos(find_photos(config.photos_dir)),
+            readable(load_photos(find_photos(options.photos))),
+            seed=config.seed,
+            run=options.run,
+            models=options.out,
+            steps=options.steps,
+        )
+    except GarmentcamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(outcome)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

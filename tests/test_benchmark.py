@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from test_training import python
 
 from device.model_card import read_card
@@ -26,10 +25,12 @@ def some(count, seed):
     return Split(images, random.integers(0, 10, count, dtype=np.uint8))
 
 splits = Splits(some(64, 1), some(20, 2), some(20, 3))
-stop_after = int(sys.argv[2]) or None
-model, history = train(splits, BenchmarkRecipe(epochs=3, batch_size=16), 0, Path(sys.argv[1]), stop_after)
-assert len(history) == (stop_after or 3)
-np.save(sys.argv[3], np.concatenate([weight.ravel() for weight in model.get_weights()]))
+folder = Path(sys.argv[1])
+for name, stop_after in [job.split(":") for job in sys.argv[2:]]:
+    recipe = BenchmarkRecipe(epochs=3, batch_size=16)
+    model, history = train(splits, recipe, 0, folder / f"{name}.npz", int(stop_after))
+    assert len(history) == int(stop_after)
+    np.save(folder / f"{name}-{stop_after}.npy", np.concatenate([weight.ravel() for weight in model.get_weights()]))
 
 one, again, other = (augment(splits.train.images, np.random.default_rng(seed)) for seed in (5, 5, 6))
 assert one.dtype == np.uint8 and one.shape == (64, 28, 28)
@@ -61,10 +62,9 @@ print(json.dumps(write_report(json.loads(sys.argv[1]))))
 
 
 def test_a_training_that_was_interrupted_ends_in_the_same_weights(tmp_path: Path):
-    python(TRAIN, tmp_path / "whole.npz", 0, tmp_path / "whole.npy")
-    python(TRAIN, tmp_path / "cut.npz", 1, tmp_path / "first.npy")
-    python(TRAIN, tmp_path / "cut.npz", 0, tmp_path / "resumed.npy")
-    whole, first, resumed = (np.load(tmp_path / f"{name}.npy") for name in ("whole", "first", "resumed"))
+    python(TRAIN, tmp_path, "whole:3", "cut:1")
+    python(TRAIN, tmp_path, "cut:3")
+    whole, first, resumed = (np.load(tmp_path / f"{name}.npy") for name in ("whole-3", "cut-1", "cut-3"))
     np.testing.assert_array_equal(whole, resumed)
     assert not np.array_equal(whole, first)
 
@@ -77,20 +77,13 @@ def test_the_file_of_the_recipe_is_under_200_kb_and_runs_everywhere(tmp_path: Pa
     assert len(json.loads(output.splitlines()[-1])) == len(installed_runtimes())
 
 
-@pytest.mark.parametrize(
-    ("accuracy", "size_kb", "missed"),
-    [
-        (0.9399, 200.5, ["test accuracy 0.9399, expected at least 0.94", "200.5 KB, expected at most 200"]),
-        (0.94, 200.0, []),
-    ],
-)
-def test_a_report_says_what_fell_short(tmp_path: Path, accuracy: float, size_kb: float, missed: list[str]):
+def test_a_report_says_what_fell_short(tmp_path: Path):
     figures = {
         "file": "benchmark.tflite",
-        "accuracy": accuracy,
+        "accuracy": 0.9399,
         "validation_accuracy_keras": 0.95,
         "validation_accuracy_one_view": 0.949,
-        "size_kb": size_kb,
+        "size_kb": 200.5,
         "parameters": 170_000,
         "p50_us_by_runtime": {"ai-edge-litert": 100.0},
         "epochs": 1,
@@ -99,5 +92,8 @@ def test_a_report_says_what_fell_short(tmp_path: Path, accuracy: float, size_kb:
         "date": "2026-01-01",
     }
     output = python(REPORT, json.dumps(figures), tmp_path)
-    assert json.loads(output.splitlines()[-1]) == missed
-    assert ("Falls short" in (tmp_path / "reports" / "benchmark.md").read_text()) == bool(missed)
+    assert json.loads(output.splitlines()[-1]) == [
+        "test accuracy 0.9399, expected at least 0.94",
+        "200.5 KB, expected at most 200",
+    ]
+    assert "Falls short" in (tmp_path / "reports" / "benchmark.md").read_text()

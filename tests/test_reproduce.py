@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from training.race import Race
-from training.reproduce_report import Figures, Row, shortfalls, table, write_report
+from training.reproduce_report import Figures, Race, Row, shortfalls, table, write_report
 
 BOTH = ["ai-edge-litert", "tflite-runtime"]
 

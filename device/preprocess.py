@@ -12,6 +12,7 @@ import numpy as np
 
 from device.arrays import Array
 from device.errors import ModelError
+from device.locate import locate
 
 SIDE_PX = 28
 """Height and width of what every model sees, in pixels."""
@@ -75,9 +76,20 @@ def stretch_1(pixels: Array) -> Array:
     return stretched
 
 
+def located_1(pixels: Array) -> Array:
+    """`stretch_1` of the part of the frame that holds the garment. An image of 28x28 is taken as it is.
+
+    Returns uint8, shape (28, 28), natural polarity.
+    """
+    if pixels.shape[:2] == (SIDE_PX, SIDE_PX):
+        return stretch_1(pixels)
+    return stretch_1(np.ascontiguousarray(locate(pixels, SIDE_PX)))
+
+
 PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {
     "frame-1": frame_1,
     "stretch-1": stretch_1,
+    "located-1": located_1,
     "cutout-1": cutout_1,
 }
 
@@ -104,9 +116,12 @@ def to_gray(pixels: Array) -> Array:
 
 
 def crop_to_multiples(gray: Array) -> Array:
-    """The largest centred crop whose sides are whole multiples of 28 (a view; smaller sides stay)."""
+    """The largest centred crop whose sides are whole multiples of 28 (a view).
+
+    A side under 16 * 28 px stays whole: the remainder would be a large part of it, and shrinking it is cheap anyhow.
+    """
     height, width = gray.shape
-    new_height, new_width = (side - side % SIDE_PX if side >= SIDE_PX else side for side in (height, width))
+    new_height, new_width = (side - side % SIDE_PX if side >= 16 * SIDE_PX else side for side in (height, width))
     y, x = (height - new_height) // 2, (width - new_width) // 2
     return gray[y : y + new_height, x : x + new_width]
 

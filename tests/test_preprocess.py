@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import ModelError
-from device.preprocess import PREPROCESSINGS, crop_to_multiples, cutout_1, frame_1, preprocessing, stretch_1, to_gray
+from device.locate import locate
+from device.preprocess import (
+    PREPROCESSINGS,
+    crop_to_multiples,
+    cutout_1,
+    frame_1,
+    located_1,
+    preprocessing,
+    stretch_1,
+    to_gray,
+)
 
 
 @pytest.mark.parametrize("name", PREPROCESSINGS)
@@ -81,6 +91,35 @@ def test_stretch_does_not_blow_up_the_noise_of_an_empty_frame():
     frame = np.full((480, 640), 120, np.uint8)
     frame[::2] = 122
     assert np.ptp(stretch_1(frame)) <= 25
+
+
+def test_a_small_image_keeps_its_edges():
+    """A picture of 55x55 was once cut down to its middle 28x28."""
+    gray = np.zeros((55, 55), np.uint8)
+    gray[:8] = 255
+    assert frame_1(gray)[0].min() == 255
+    assert crop_to_multiples(np.zeros((80, 60), np.uint8)).shape == (80, 60)
+
+
+def test_a_far_garment_is_seen_nearly_as_large_as_a_near_one():
+    def frame(scale: float) -> np.ndarray:
+        pixels = np.full((480, 640, 3), 200, np.uint8)
+        half_height, half_width = int(180 * scale), int(90 * scale)
+        pixels[240 - half_height : 240 + half_height, 320 - half_width : 320 + half_width] = 40
+        return pixels
+
+    def dark_share(image: np.ndarray) -> float:
+        return float((image < 100).mean())
+
+    assert dark_share(located_1(frame(0.45))) > 2 * dark_share(stretch_1(frame(0.45)))
+    located = dark_share(located_1(frame(0.8))) / dark_share(located_1(frame(0.45)))
+    whole = dark_share(stretch_1(frame(0.8))) / dark_share(stretch_1(frame(0.45)))
+    assert located < 0.75 * whole  # the margin around the box keeps it from being 1
+
+
+def test_nothing_is_located_in_an_empty_frame():
+    empty = np.full((480, 640, 3), 120, np.uint8)
+    assert locate(empty, 28).shape == empty.shape
 
 
 def test_colour_and_its_luma_are_the_same_frame():

@@ -30,7 +30,7 @@ from training.config import load_training_config
 from training.data import Splits, load_fashion_mnist
 from training.photos import Photo, find_photos, load_photos, readable, split_by_contributor
 from training.render import PHOTO_PX
-from training.train import MODELS, PREPROCESSING, RUN, Validation, int8_ranges, see, ship
+from training.train import MODELS, RUN, VIEW_PREPROCESSING, Validation, int8_ranges, see, ship
 from training.views import Material, Plan, make_view, plan_views
 
 ALLOWED_LOSS = 0.01
@@ -106,7 +106,7 @@ def finetune(
         model,
         mixed,
         splits.train,
-        preprocessing(PREPROCESSING),
+        preprocessing(VIEW_PREPROCESSING),
         steps=steps,
         seed=seed + 1,
         file=folder / "student.npz",
@@ -135,7 +135,7 @@ def _previous(run: Path) -> tuple[Array, Array, Path]:
 
 def _new_views(photos: Sequence[Photo], fashion: Array, seed: int) -> tuple[Array, Array]:
     """Camera views of the new photographs, one of four a placed cut-out: grays uint8 (n, 56, 56), targets (n,)."""
-    from training.student import GRAY_PX
+    from training.student import located_gray
 
     pixels = []
     for photo in photos:
@@ -153,11 +153,7 @@ def _new_views(photos: Sequence[Photo], fashion: Array, seed: int) -> tuple[Arra
     # Far from the numbers of the old views: the same number would draw the same camera.
     first = 1 << 24
     grays = [
-        cv2.resize(
-            cv2.cvtColor(make_view(plan, first + number, material, seed), cv2.COLOR_BGR2GRAY),
-            (GRAY_PX, GRAY_PX),
-            interpolation=cv2.INTER_AREA,
-        )
+        located_gray(make_view(plan, first + number, material, seed))
         for number, plan in enumerate(tqdm(plans, desc="views", unit="view", mininterval=2))
     ]
     return np.stack(grays), np.array([plan.target for plan in plans])

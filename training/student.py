@@ -19,6 +19,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from device.arrays import Array
+from device.locate import locate
+from device.preprocess import SIDE_PX
 from training import checkpoint
 from training.data import Split
 from training.photos import FOOTWEAR, TARGETS
@@ -33,6 +35,14 @@ _TEACHER_SHARE = 0.5
 _TEACHER_TEMPERATURE = 1.5
 _SMOOTHING = 0.05
 _AVERAGE = 0.998
+
+
+def located_gray(view: Array) -> Array:
+    """The student's copy of a view: the part that holds the garment, as the board would locate it. uint8 (56, 56)."""
+    part = cv2.cvtColor(np.ascontiguousarray(locate(view, SIDE_PX)), cv2.COLOR_BGR2GRAY)
+    shrinks = min(part.shape) >= GRAY_PX
+    gray: Array = cv2.resize(part, (GRAY_PX, GRAY_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return gray
 
 
 class Lessons(NamedTuple):

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import msgspec
 import numpy as np
+from tqdm import tqdm
 
 from device.arrays import Array
 from device.errors import DataError, GarmentcamError
@@ -32,7 +32,9 @@ from training.render import render_views
 
 RUN = Path("runs/camera")
 MODELS = Path("device/models")
-PREPROCESSING = "stretch-1"
+PREPROCESSING = "located-1"
+VIEW_PREPROCESSING = "stretch-1"
+"""For the student's copies of views, which are located already, before they are jittered."""
 _CALIBRATION_IMAGES = 600
 
 
@@ -61,7 +63,7 @@ def train(
     keras.utils.set_random_seed(seed)
     logits = _once(run / "teacher-logits.npy", lambda: _teach(views, targets, recipe.teacher_passes, seed, run))
     grays = _once(run / "grays.npy", lambda: _shrink_views(views))
-    preprocess = preprocessing(PREPROCESSING)
+    preprocess = preprocessing(VIEW_PREPROCESSING)
     keras.utils.set_random_seed(seed)
     student = train_student(
         ZOO["camera"](),
@@ -97,7 +99,7 @@ def see(photos: Sequence[Photo]) -> Validation:
 
 def int8_ranges(grays: Array, splits: Splits, seed: int) -> Array:
     """Training images that set the ranges of int8: views and Fashion-MNIST. uint8, shape (900, 28, 28)."""
-    preprocess = preprocessing(PREPROCESSING)
+    preprocess = preprocessing(VIEW_PREPROCESSING)
     samples = np.random.default_rng(seed).choice(len(grays), _CALIBRATION_IMAGES, replace=False)
     views = [preprocess(grays[number]) for number in samples]
     native = [preprocess(image) for image in splits.train.images[: _CALIBRATION_IMAGES // 2]]
@@ -175,11 +177,9 @@ def _teach(views: Array, targets: Array, passes: float, seed: int, run: Path) ->
 
 def _shrink_views(views: Array) -> Array:
     """uint8, shape (n, 56, 56): what the student's images are made of."""
-    from training.student import GRAY_PX
+    from training.student import located_gray
 
-    size = (GRAY_PX, GRAY_PX)
-    grays = [cv2.resize(cv2.cvtColor(view, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA) for view in views]
-    return np.stack(grays)
+    return np.stack([located_gray(view) for view in tqdm(views, desc="grays", unit="view", mininterval=2)])
 
 
 def _once(file: Path, make: Callable[[], Array]) -> Array:

@@ -51,6 +51,10 @@ reproduce: .venv/dev  ## the article end to end: reports/reproduce.md
 train: .venv/dev  ## train the model that ships, for the camera: make train PHOTOS=folder
 	@$(PY) -m training.train $(if $(PHOTOS),--photos $(PHOTOS))
 
+.PHONY: evaluate
+evaluate: .venv/dev  ## measure a model on unseen people and Fashion-MNIST's test set: make evaluate PHOTOS=folder MODEL=file
+	@$(PY) -m training.evaluate $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(MODEL),--model $(MODEL))
+
 .PHONY: benchmark
 benchmark: .venv/dev  ## the Fashion-MNIST-only recipe: reports/benchmark.md
 	@$(PY) -m training.benchmark

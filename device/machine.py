@@ -1,16 +1,16 @@
 """What machine this is, for logs and reports."""
 
+import contextlib
 import platform
 from pathlib import Path
 
 
 def machine_name() -> str:
     """The board's model ("Raspberry Pi 4 Model B Rev 1.4"), or the processor's, with the architecture."""
-    try:
+    # A PC, or a board under emulation, has no device tree.
+    with contextlib.suppress(OSError, UnicodeDecodeError):
         board = Path("/proc/device-tree/model").read_bytes().rstrip(b"\0").decode()
         return f"{board}, {platform.machine()}"
-    except (OSError, UnicodeDecodeError):
-        pass  # Not a device-tree machine: a PC, or a board under emulation.
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:

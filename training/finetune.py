@@ -116,7 +116,17 @@ def finetune(
     outcome = Outcome(old_after < old_before - ALLOWED_LOSS, old_before, old_after, new_before, new_after)
     if not outcome.kept_old_model:
         recipe = f"training.finetune: {len(new_training)} photographs, {steps} steps on top of training.train"
-        ship(model, int8_ranges(grays, splits, seed), old_seen, splits, recipe, seed=seed, run=run, models=models)
+        ship(
+            model,
+            int8_ranges(grays, splits, seed),
+            old_seen,
+            splits,
+            recipe,
+            command="python -m training.finetune",
+            seed=seed,
+            run=run,
+            models=models,
+        )
         part = student_file.with_suffix(".part.keras")
         model.save(part)
         os.replace(part, student_file)

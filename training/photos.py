@@ -29,7 +29,7 @@ SOURCE_CLASSES = {
     "Blazer": "Coat", "Shirt": "Shirt", "Blouse": "Shirt", "Shoes": FOOTWEAR, "Shorts": NONE, "Skirt": NONE,
     "Hat": NONE, "Body": NONE,
 }  # fmt: skip
-USUAL_FOLDERS = (Path("data/photos"), Path("../shared/photos"))
+USUAL_FOLDER = Path("data/photos")
 
 
 class Photo(NamedTuple):
@@ -41,12 +41,12 @@ class Photo(NamedTuple):
 
 
 def find_photos(named: str) -> Path:
-    """The folder that config.yaml or the command line names, else the first of the usual ones. Raises DataError."""
-    for folder in [Path(named)] if named else USUAL_FOLDERS:
-        if folder.is_dir():
-            return folder
+    """The folder that config.yaml or the command line names, else the usual one. Raises DataError."""
+    folder = Path(named) if named else USUAL_FOLDER
+    if folder.is_dir():
+        return folder
     raise DataError(
-        f"photographs: no folder {named or USUAL_FOLDERS[0]}; unpack the clothing data set there (README), or "
+        f"photographs: no folder {folder}; unpack the clothing data set there (README), or "
         "name a folder with a sub-folder a class with --photos"
     )
 

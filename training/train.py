@@ -113,6 +113,7 @@ def ship(
     splits: Splits,
     recipe: str,
     *,
+    command: str = "python -m training.train",
     seed: int,
     run: Path,
     models: Path,
@@ -157,7 +158,7 @@ def ship(
     }
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     measured = [
-        Measurement(*name.rsplit(", ", 1), value, "python -m training.train", date)  # type: ignore[misc]
+        Measurement(*name.rsplit(", ", 1), value, command, date)  # type: ignore[misc]
         for name, value in figures.items()
     ]
     output = msgspec.structs.replace(exported.card.output, temperature=found.temperature)

@@ -83,9 +83,9 @@ def reframe(rng: np.random.Generator, photo: Array, photos: Sequence[Array]) -> 
     """The photograph as if taken from elsewhere: nearer, farther (down to a third), turned, upside down, off centre."""
     height, width = photo.shape[:2]
     choice = rng.random()
-    if choice < 0.25:
+    if choice < 0.4:
         zoom = rng.uniform(0.95, 1.05)
-    elif choice < 0.6:
+    elif choice < 0.7:
         zoom = rng.uniform(0.65, 1.0)
     else:
         zoom = np.exp(rng.uniform(0, np.log(2.9)))

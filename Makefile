@@ -48,8 +48,12 @@ reproduce: .venv/dev  ## the article end to end: reports/reproduce.md
 	@$(PY) -m training.reproduce
 
 .PHONY: train
-train: .venv/dev  ## train the model that ships, for the camera: make train PHOTOS=folder
-	@$(PY) -m training.train $(if $(PHOTOS),--photos $(PHOTOS))
+train: .venv/dev  ## train the model that ships, for the camera: make train PHOTOS=folder (MODEL=tiny: the smallest)
+	@$(PY) -m training.train $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(MODEL),--model $(MODEL))
+
+.PHONY: finetune
+finetune: .venv/dev  ## teach the trained model your own photographs: make finetune PHOTOS=folder
+	@$(PY) -m training.finetune $(or $(PHOTOS),$(error name your photographs: make finetune PHOTOS=folder))
 
 .PHONY: evaluate
 evaluate: .venv/dev  ## measure a model on unseen people and Fashion-MNIST's test set: make evaluate PHOTOS=folder MODEL=file

@@ -17,9 +17,10 @@ from typing import Any, Iterator, Sequence
 import msgspec
 
 from device.config import Config, load_config
-from device.errors import CameraError, GarmentcamError
+from device.errors import CameraError, GarmentcamError, LogError
 
 DEFAULT_CONFIG = Path("config.yaml")
+_LARGEST_SUMMED_UP_BYTES = 4_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,9 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--json", action="store_true", help="one JSON object a line")
     classify.set_defaults(command=_classify)
 
-    report = commands.add_parser("report", help="percentiles, picture and verdict of a latency log")
-    report.add_argument("log", type=Path, metavar="LOG")
-    report.add_argument("--json", action="store_true", help="the report as one JSON object")
+    report = commands.add_parser("report", help="percentiles, picture and verdict of latency logs")
+    report.add_argument("logs", nargs="+", type=Path, metavar="LOG", help="a log, or a folder of them")
+    formats = report.add_mutually_exclusive_group()
+    formats.add_argument("--json", action="store_true", help="one JSON object a run and line")
+    formats.add_argument("--csv", action="store_true", help="a line for each stage of each run")
     report.add_argument("--picture", type=Path, metavar="PNG", help="where to draw (default: LOG with .png)")
     report.set_defaults(command=_report)
 
@@ -104,7 +107,8 @@ def _open_classifier(config: Config) -> Any:
 def _run(options: argparse.Namespace) -> int:
     from device.camera import open_camera
     from device.decision import Decision
-    from device.latency import LatencyLog
+    from device.health import HealthMonitor, HealthReader
+    from device.latency_log import LatencyLog
     from device.loop import run
     from device.sinks import AnswerPrinter, LastResult, Progress, Score
 
@@ -118,7 +122,8 @@ def _run(options: argparse.Namespace) -> int:
             open_camera(config.camera, paced=not options.as_fast_as_possible, seed=options.seed)
         )
         header = _header(config, camera.description, classifier)
-        latency = stack.enter_context(LatencyLog(directory, header, flush_s=config.log.flush_s))
+        health = stack.enter_context(HealthMonitor(HealthReader(disk=directory), config.log.health_s))
+        latency = stack.enter_context(LatencyLog(directory, header, config.log, health=health))
         signals = stack.enter_context(_closing_on_signals(camera))
         print(f"{camera.description}\n{header.model} ({header.model_sha256[:12]}) in {header.runtime}")
         progress = stack.enter_context(Progress(options.frames or camera.frame_count))
@@ -131,11 +136,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _summary(log_path: Path, last: Any, score: Any, picture_path: Path | None) -> int:
     from device.images import write_image
-    from device.latency import read_log
+    from device.latency_read import read_run
+    from device.log_files import parts_of
     from device.picture import draw_result
     from device.report import render, summarize
 
-    print("\n" + render(summarize(read_log(log_path))))
+    if sum(part.stat().st_size for _, part in parts_of(log_path) if part.exists()) > _LARGEST_SUMMED_UP_BYTES:
+        print(f"\nsee: python -m device report {log_path}")  # A service that is stopped must end at once.
+    else:
+        print("\n" + render(summarize(read_run(log_path))))
     if score.frames:
         print(
             f"\nright: {score.right_frames} of {score.frames} frames, "
@@ -165,8 +174,8 @@ def _closing_on_signals(camera: Any) -> Iterator[list[int]]:
 
 
 def _header(config: Config, source: str, classifier: Any) -> Any:
-    from device.latency import new_header
     from device.machine import machine_name
+    from device.records import new_header
 
     return new_header(
         source=source,
@@ -216,21 +225,31 @@ def _classify(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from device.latency import read_log
-    from device.report import draw, render, summarize
+    from device.latency_read import find_runs
+    from device.report import render, render_overview, summarize, to_csv
+    from device.report_plots import draw
 
-    read = read_log(options.log)
-    summary = summarize(read)
-    print(msgspec.json.encode(summary).decode() if options.json else render(summary))
-    picture = options.picture or options.log.with_suffix(".png")
-    try:
-        draw(read, picture)
-        message = f"picture: {picture}"
-    except GarmentcamError as error:
-        if options.picture:
-            raise
-        message = f"no picture: {error}"
-    print(message, file=sys.stderr if options.json else sys.stdout)
+    runs = find_runs(options.logs)
+    if options.picture and len(runs) > 1:
+        raise LogError(f"--picture {options.picture}: {len(runs)} runs were named, expected one; leave it out")
+    summaries = [summarize(run) for run in runs]
+    if options.csv:
+        print(to_csv(summaries), end="")
+    for summary in summaries if not options.csv else ():
+        print(msgspec.json.encode(summary).decode() if options.json else render(summary) + "\n")
+    people = sys.stderr if options.json or options.csv else sys.stdout
+    if len(summaries) > 1:
+        print(render_overview(summaries), file=people)
+    for run in runs:
+        picture = options.picture or run.path.with_suffix(".png")
+        try:
+            draw(run, picture)
+        except (LogError, OSError) as error:
+            if options.picture:
+                raise LogError(f"--picture {picture}: {error}") from None
+            print(f"no picture: {error}", file=people)
+            break
+        print(f"picture: {picture}", file=people)
     return 0
 
 

@@ -53,7 +53,7 @@ class LogConfig(msgspec.Struct, frozen=True):
     warmup_s: Annotated[float, Meta(ge=0, le=600)] = 0.5
     raw_s: Annotated[float, Meta(ge=0)] = 300.0
     window_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
-    slowest: Annotated[int, Meta(ge=0, le=1000)] = 6
+    slowest: Annotated[int, Meta(ge=0, le=1000)] = 5
     health_s: Annotated[float, Meta(ge=1, le=3600)] = 10.0
     part_mb: Annotated[float, Meta(gt=0)] = 4.0
     total_mb: Annotated[float, Meta(gt=0)] = 200.0

@@ -118,12 +118,13 @@ class HealthReader:
 class HealthMonitor:
     """Reads every `every_s` seconds in a thread of its own; calling it gives the newest reading, or None yet.
 
-    Use it in `with`; `close()` twice is fine.
+    observer: is told each reading, in that thread. Use it in `with`; `close()` twice is fine.
     """
 
-    def __init__(self, reader: HealthReader, every_s: float) -> None:
+    def __init__(self, reader: HealthReader, every_s: float, observer: Callable[[Health], object]) -> None:
         self._reader = reader
         self._every_s = every_s
+        self._observer = observer
         self._latest: Health | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -146,6 +147,7 @@ class HealthMonitor:
     def _run(self) -> None:
         while True:
             self._latest = self._reader.read()
+            self._observer(self._latest)
             if self._stop.wait(self._every_s):
                 return
 

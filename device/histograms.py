@@ -69,10 +69,12 @@ class Histogram:
 
     def to_record(self) -> StageHistogram:
         flat: list[int] = []
-        before = 0
+        expected = 0
         for number, count in self.bins():
-            flat += (number - before, count)
-            before = number
+            if number > expected:
+                flat.append(expected - number)
+            flat.append(count)
+            expected = number + 1
         return StageHistogram(len(self), self.max_ns, flat)
 
     @classmethod
@@ -80,9 +82,10 @@ class Histogram:
         """The histogram that was written."""
         histogram = cls()
         number = 0
-        for step, count in zip(record.bins[::2], record.bins[1::2]):
-            number += step
-            histogram._store.add(number, count)
+        for count in record.bins:
+            if count > 0:
+                histogram._store.add(number, count)
+            number += 1 if count > 0 else -count
         histogram._sketch = histogram._new_sketch()
         histogram.max_ns = record.max_ns
         return histogram

@@ -21,7 +21,7 @@ from device.frame import Result
 from device.health import Health
 from device.histograms import Histogram
 from device.labels import UNSURE
-from device.log_files import LogFiles
+from device.log_files import LogFiles, stem_of
 from device.records import STAGES, Footer, FrameRecord, Gap, Header, Record, SlowFrame, Window
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,7 @@ _STAGE_FIELDS = tuple((stage, f"{stage}_ns") for stage in STAGES)
 class LatencyLog:
     """Sink that logs into files of its own in `directory`. Use it in `with`; `close()` twice is fine.
 
-    health: gives the newest reading of the board, which is logged once. When the disk refuses, lines are dropped and
-    counted, and the loop goes on. Opening raises LogError.
+    When the disk refuses, lines are dropped and counted, and the loop goes on. Opening raises LogError.
     """
 
     def __init__(
@@ -48,22 +47,18 @@ class LatencyLog:
         header: Header,
         settings: LogConfig = LogConfig(),  # noqa: B008 - frozen
         *,
-        health: Callable[[], Health | None] = lambda: None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.ended = "error"  # Until whoever ends the run says better.
         self.frames = 0
         self._settings = settings
-        self._health = health
-        self._health_logged_ns: int | None = None
         self._clock = clock
         self._encode = msgspec.json.Encoder().encode
         self._lines: Deque[bytes] = deque()
         self._dropped = 0
-        stamp = header.start_utc[:19].replace(":", "").replace("-", "")
         self._files = LogFiles(
             directory,
-            f"{stamp}-{header.run_id[:8]}",
+            stem_of(header),
             lambda part: self._line(msgspec.structs.replace(header, part=part)),
             part_bytes=round(settings.part_mb * 1e6),
             total_bytes=round(settings.total_mb * 1e6),
@@ -118,6 +113,10 @@ class LatencyLog:
         self._next_window(start_ns, end_ns, self._window.warmup)
         self._append(Gap(start_ns, end_ns, reason))
 
+    def health(self, reading: Health) -> None:
+        """Log how the board is; any thread may."""
+        self._append(reading)
+
     def close(self) -> None:
         """Write what is pending and the footer; waits for no disk that hangs."""
         if self._stop:
@@ -164,10 +163,6 @@ class LatencyLog:
         while not self._stop:
             self._wake.wait(self._settings.flush_s)
             self._wake.clear()
-            health = self._health()
-            if health is not None and health.at_ns != self._health_logged_ns:
-                self._health_logged_ns = health.at_ns
-                self._append(health)
             self._write_waiting()
         self._write_waiting()
         footer = Footer(self._clock(), self.ended, self.frames, self._files.lost + self._dropped)

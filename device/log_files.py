@@ -14,7 +14,7 @@ from typing import IO, Callable, Sequence
 
 from device.errors import LogError
 from device.health import free_bytes
-from device.records import SUFFIX
+from device.records import SUFFIX, Header
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,12 @@ _OURS = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})(?:\.(\d+))?" + re.escape(SUFFIX))
 
 _DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """What a disk may do that is no mistake in the settings: the run starts all the same, and tries again."""
+
+
+def stem_of(header: Header) -> str:
+    """What the names of a run's files begin with: when it started, and a part of its id."""
+    stamp = header.start_utc[:19].replace(":", "").replace("-", "")
+    return f"{stamp}-{header.run_id[:8]}"
 
 
 def parts_of(path: Path) -> list[tuple[int, Path]]:
@@ -77,12 +83,19 @@ class LogFiles:
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Append whole lines in one go; lines that the disk does not take are counted in `lost`."""
+        block: list[bytes] = []
+        written = size = 0
         try:
-            if self._file is None or self._size >= self._part_bytes:
-                self._begin_part()
-            self._append(b"".join(lines))
+            for line in lines:
+                if self._file is None or self._size + size + len(line) > self._part_bytes:
+                    written += self._append(block)
+                    block, size = [], 0
+                    self._begin_part()
+                block.append(line)
+                size += len(line)
+            written += self._append(block)
         except OSError as error:
-            self.lost += len(lines)
+            self.lost += len(lines) - written
             self._warn(error)
             return
         if self._refused:
@@ -103,7 +116,7 @@ class LogFiles:
         before, self._file = self._file, open(path, "wb", buffering=0)  # noqa: SIM115 - closed in close()
         size, self._size, self._torn = self._size, 0, False
         try:
-            self._append(self._header(number))
+            self._append([self._header(number)])
         except OSError:
             self._file.close()
             path.unlink()
@@ -114,22 +127,22 @@ class LogFiles:
             self._keep(before)
         self._remove_oldest(but=path)
 
-    def _append(self, block: bytes) -> None:
-        if self._file is None:
-            raise OSError(errno.EBADF, "not open")
+    def _append(self, lines: Sequence[bytes]) -> int:
+        """How many lines were written: all, or an OSError."""
+        if self._file is None or not lines:
+            return 0
         free = free_bytes(self.path.parent)
         if free is not None and free < self._keep_free_bytes:
             raise OSError(errno.ENOSPC, f"under {self._keep_free_bytes / 1e6:.0f} MB are free (log.keep_free_mb)")
-        rest = memoryview(b"\n" + block if self._torn else block)
-        try:
-            while rest:
-                written = self._file.write(rest)
-                self._size += written
-                rest = rest[written:]
-        except OSError:
-            self._torn = True  # A line may be cut: the next begins on a line of its own.
-            raise
+        # After a line that may be cut, the next begins on a line of its own.
+        rest = memoryview(b"".join([b"\n", *lines] if self._torn else lines))
+        self._torn = True
+        while rest:
+            taken = self._file.write(rest)
+            self._size += taken
+            rest = rest[taken:]
         self._torn = False
+        return len(lines)
 
     def _remove_oldest(self, but: Path) -> None:
         """By name, which begins with the time of the run's start. Other people's files are left alone."""

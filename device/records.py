@@ -79,7 +79,7 @@ class SlowFrame(FrameRecord, frozen=True, tag_field="record", tag="slow"):
 class StageHistogram(msgspec.Struct, frozen=True):
     """How often a stage took how long in one window; `device.histograms` reads and merges it.
 
-    n: frames. max_ns: the longest, exactly. bins: step from the bin before (from 0), count, step, count, ...
+    n: frames. max_ns: the longest, exactly. bins: the counts of bins 0, 1, 2, ...; -5 stands for five empty ones.
     """
 
     n: int
@@ -88,7 +88,8 @@ class StageHistogram(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse what damage made of it: such a line counts as unreadable."""
-        if self.n != sum(self.bins[1::2]) or min(self.bins, default=0) < 0 or sum(self.bins[::2]) > _MOST_BINS:
+        counted = sum(count for count in self.bins if count > 0)
+        if counted != self.n or sum(max(1, -count) for count in self.bins) > _MOST_BINS:
             raise ValueError("no histogram")
 
 

@@ -59,7 +59,9 @@ def _draw_time(run: Run, axes: Any) -> None:
     labels = {"throttled": "tab:red", "no camera": "0.5"}
     for start_s, end_s, what in _shaded(run):
         axes.axvspan(start_s / scale, end_s / scale, color=labels[what], alpha=0.18, lw=0, label=what)
-    axes.set(ylabel="ms, frame to answer", ylim=(0, None), title="Each answer over time")
+    axes.set(ylabel="ms, frame to answer", yscale="log", title="Each answer over time")
+    axes.margins(y=0.2)
+    _plain_log_scale(axes)
     readings = [reading for reading in run.health if reading.temperature_c is not None]
     handles = {handle.get_label(): handle for handle in axes.get_legend_handles_labels()[0]}
     if readings:
@@ -85,6 +87,7 @@ def _draw_stack(run: Run, axes: Any) -> None:
         edges.append(_at(run, blocks[-1].end_ns) / scale)
         axes.stackplot(edges, *([*mean, mean[-1]] for mean in means), labels=_STACKED, step="post", alpha=0.85)
         axes.legend(loc="upper left", fontsize=8, ncols=len(_STACKED))
+        axes.margins(y=0.2)
     axes.set(xlabel=f"{unit} since the start", ylabel="ms, mean", title="Where the time of a frame goes")
 
 
@@ -101,18 +104,19 @@ def _draw_curve(run: Run, axes: Any) -> None:
     axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="ms", title="How long at most, for how many")
     axes.set_xticks([100 / (100 - percent) for percent in marks], [f"p{percent:g}" for percent in marks])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_major_locator(_locator())
+    _plain_log_scale(axes)
     axes.set_xlim(1, 1.2 * longest)
     axes.grid(alpha=0.3)
     if longest > 1:
         axes.legend(loc="upper left", fontsize=8)
 
 
-def _locator() -> Any:
-    from matplotlib.ticker import LogLocator
+def _plain_log_scale(axes: Any) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
 
-    return LogLocator(subs=(1, 2, 5))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _curve(histogram: Histogram) -> tuple[list[float], list[float]]:

@@ -7,9 +7,8 @@ from typing import Iterable, Optional, Sequence
 
 import numpy as np
 
-from device import health
 from device.arrays import Array
-from device.health import Health
+from device.health import Health, throttling
 from device.latency_read import Run
 from device.records import Window
 
@@ -20,12 +19,6 @@ _TOLERATED_RISE = 1.25
 _FEWEST_WINDOWS = 4
 _SHORTEST_STRETCH = 2
 _STAGES = ("preprocess", "inference", "decision")
-_THROTTLE_NAMES = {
-    health.UNDER_VOLTAGE: "under-voltage",
-    health.CAPPED: "clock capped",
-    health.THROTTLED: "throttled",
-    health.SOFT_LIMIT: "soft temperature limit",
-}
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ def find_rise(run: Run) -> Rise | None:
         return None
     p99 = np.array([run.histogram("total", [window]).percentile_ns(99) for window in windows], float)
     first, last = _highest_stretch(p99)
-    inside, outside = windows[first:last], [*windows[:first], *windows[last:]]
+    inside, outside = _whole(run, windows[first:last]), [*windows[:first], *windows[last:]]
     if len(inside) < _SHORTEST_STRETCH or not outside:
         return None
     # Of all frames of either side: the p99 of windows only say where to look.
@@ -65,12 +58,6 @@ def find_rise(run: Run) -> Rise | None:
     return Rise(start_ns, end_ns, usual_ns, slow_ns, _grown(run, inside, outside), _cause(readings, others))
 
 
-def throttling(reading: Health) -> list[str]:
-    """What holds the board back now, in words; nothing when it is free or does not tell."""
-    bits = reading.throttled_bits or 0
-    return [name for bit, name in _THROTTLE_NAMES.items() if bits & bit]
-
-
 def _highest_stretch(p99: Array) -> tuple[int, int]:
     """(first, end) of the stretch with the largest sum of what exceeds the usual (Kadane's algorithm)."""
     excess = np.log(p99 / np.percentile(p99, 25)) - np.log(_TOLERATED_RISE)
@@ -82,6 +69,15 @@ def _highest_stretch(p99: Array) -> tuple[int, int]:
         if total > best:
             best, best_at = total, (start, index + 1)
     return best_at
+
+
+def _whole(run: Run, stretch: Sequence[Window]) -> Sequence[Window]:
+    """Without a first and a last window that are slow in part only: when it began, their neighbours tell better."""
+    if len(stretch) <= _SHORTEST_STRETCH:
+        return stretch
+    p50 = np.array([run.histogram("total", [window]).percentile_ns(50) for window in stretch], float)
+    slow = p50 > np.median(p50) / _TOLERATED_RISE
+    return stretch[0 if slow[0] else 1 : len(stretch) if slow[-1] else -1]
 
 
 def _grown(run: Run, inside: Sequence[Window], outside: Sequence[Window]) -> str:

@@ -17,7 +17,7 @@ from typing import Callable, Iterator, Optional
 
 import msgspec
 
-UNDER_VOLTAGE, CAPPED, THROTTLED, SOFT_LIMIT = 1, 2, 4, 8
+_HELD_BACK_BY = {1: "under-voltage", 2: "clock capped", 4: "throttled", 8: "soft temperature limit"}
 """Bits of `throttled_bits` that are true now; 16 places higher they mean "since the board started"."""
 
 _VCGENCMD_TIMEOUT_S = 2.0
@@ -150,6 +150,12 @@ class HealthMonitor:
             self._observer(self._latest)
             if self._stop.wait(self._every_s):
                 return
+
+
+def throttling(reading: Health) -> list[str]:
+    """What holds the board back now, in words; nothing when it is free or does not tell."""
+    bits = reading.throttled_bits or 0
+    return [name for bit, name in _HELD_BACK_BY.items() if bits & bit]
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -41,7 +41,7 @@ class Histogram:
 
     def add(self, value_ns: int) -> None:
         """Count one frame. Logarithmic bins know no 0, which therefore counts as 1 ns."""
-        self._sketch.add(value_ns or 1)
+        self._sketch.add(max(1, value_ns))
         if value_ns > self.max_ns:
             self.max_ns = value_ns
 

@@ -6,8 +6,8 @@ import csv
 import io
 from typing import Any, Iterable, Sequence
 
-from device.changes import Rise, find_rise, throttling
-from device.health import Health
+from device.changes import Rise, find_rise
+from device.health import Health, throttling
 from device.histograms import LEAST_SAMPLES, Histogram
 from device.latency_read import Run
 

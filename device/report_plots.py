@@ -7,8 +7,8 @@ from typing import Any, Iterator
 
 import numpy as np
 
-from device.changes import throttling
 from device.errors import LogError
+from device.health import throttling
 from device.histograms import LEAST_SAMPLES, Histogram, value_ns
 from device.latency_read import Run
 

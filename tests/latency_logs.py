@@ -44,7 +44,7 @@ def header(**facts: object) -> Header:
 def timings(total_ns: int, **others: object) -> Timings:
     """30 % preprocess, 60 % inference, 10 % decision, unless `others` say otherwise."""
     values = {
-        "wait_ns": PERIOD_NS - total_ns,
+        "wait_ns": max(0, PERIOD_NS - total_ns),
         "dequeue_ns": None,
         "preprocess_ns": total_ns * 3 // 10,
         "inference_ns": total_ns * 6 // 10,

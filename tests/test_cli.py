@@ -47,7 +47,8 @@ def test_classify_is_the_loop_on_one_frame(tmp_path: Path, photos: list[Path]):
     """The same file through `run` and through `classify` gives the same label and score."""
     done = device_command("run", "--source", photos[0], "--log", tmp_path)
     assert done.returncode == 0, done.stderr
-    record = json.loads(next(tmp_path.glob("*.jsonl")).read_text().splitlines()[1])
+    lines = map(json.loads, next(tmp_path.glob("*.jsonl")).read_text().splitlines())
+    record = next(line for line in lines if line["record"] == "frame")
     answer = json.loads(device_command("classify", "--json", photos[0]).stdout)
     assert (record["label"], record["score"]) == (answer["label"], pytest.approx(answer["score"], abs=1e-4))
 

@@ -1,4 +1,4 @@
-"""`python -m device`: run, classify, report, check."""
+"""`python -m device`: run, classify, report, compare, check."""
 
 from __future__ import annotations
 
@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     formats.add_argument("--csv", action="store_true", help="a line for each stage of each run")
     report.add_argument("--picture", type=Path, metavar="PNG", help="where to draw (default: LOG with .png)")
     report.set_defaults(command=_report)
+
+    compare = commands.add_parser("compare", help="by how much two runs differ, and whether they can be compared")
+    compare.add_argument("a", type=Path, metavar="A", help="a log, or a folder of one run")
+    compare.add_argument("b", type=Path, metavar="B")
+    compare.add_argument("--anyway", action="store_true", help="give the differences of runs that are not comparable")
+    compare.add_argument("--json", action="store_true", help="the comparison as one JSON object")
+    compare.set_defaults(command=_compare)
 
     check = commands.add_parser("check", help="test config, model and camera; answer one frame")
     check.add_argument("--source", help="camera URI (camera.source)")
@@ -250,6 +257,21 @@ def _report(options: argparse.Namespace) -> int:
             print(f"no picture: {error}", file=people)
             break
         print(f"picture: {picture}", file=people)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from device.compare import compare, render
+    from device.latency_read import find_runs
+
+    runs = []
+    for path in (options.a, options.b):
+        found = find_runs([path])
+        if len(found) != 1:
+            raise LogError(f"{path}: {len(found)} runs in this folder; name one log")
+        runs += found
+    comparison = compare(*runs, anyway=options.anyway)
+    print(msgspec.json.encode(comparison).decode() if options.json else render(comparison))
     return 0
 
 

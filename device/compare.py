@@ -45,8 +45,6 @@ def compare(a: Run, b: Run, *, anyway: bool = False, seed: int = 0) -> dict[str,
             row: dict[str, Any] = {"stage": stage, "percent": percent, "a_us": sides[0] / 1000, "b_us": sides[1] / 1000}
             if enough and (anyway or not reasons):
                 row.update(_difference(a, b, stage, percent, seed))
-                # Either side is known to 1 %: a smaller difference is the log's grain.
-                row["differs"] &= abs(row["difference_us"]) > RELATIVE_ERROR * (row["a_us"] + row["b_us"])
             rows.append(row)
     return {
         "a": str(a.path),
@@ -117,6 +115,7 @@ def _difference(a: Run, b: Run, stage: str, percent: float, seed: int) -> dict[s
         return _quantile(values_us, counts_b, drawn_b, percent) - _quantile(values_us, counts_a, drawn_a, percent)
 
     everything = (np.arange(len(counts_a)), np.arange(len(counts_b)))
+    sides = zip((counts_a, counts_b), everything)
     found = bootstrap(
         everything,
         difference_us,
@@ -126,9 +125,14 @@ def _difference(a: Run, b: Run, stage: str, percent: float, seed: int) -> dict[s
         confidence_level=CONFIDENCE,
         rng=np.random.default_rng(seed),
     )
-    low, high = (float(end) for end in found.confidence_interval)
-    difference = difference_us(*everything)
-    return {"difference_us": difference, "interval_us": [low, high], "differs": low > 0 or high < 0}
+    # Either side is known to 1 %, which is the log's grain.
+    grain_us = RELATIVE_ERROR * sum(_quantile(values_us, counts, every, percent) for counts, every in sides)
+    low, high = found.confidence_interval.low - grain_us, found.confidence_interval.high + grain_us
+    return {
+        "difference_us": difference_us(*everything),
+        "interval_us": [float(low), float(high)],
+        "differs": bool(low > 0 or high < 0),
+    }
 
 
 def _blocks(run: Run, stage: str) -> list[Histogram]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Set
 
@@ -46,7 +48,7 @@ class Run:
         chosen = self.counted if windows is None else windows
         return merged(Histogram.from_record(window.stages[stage]) for window in chosen if stage in window.stages)
 
-    @property
+    @cached_property
     def counted(self) -> List[Window]:
         """The windows that are not of the warm-up."""
         return [window for window in self.windows if not window.warmup]
@@ -57,7 +59,7 @@ class Run:
         known = {stage for window in self.windows for stage in window.stages}
         return [stage for stage in (*STAGES, *AGES) if stage in known]
 
-    @property
+    @cached_property
     def blocks(self) -> List[Window]:
         """The counted frames in pieces of time: the windows, or of a run of few windows the seconds."""
         counted = self.counted
@@ -186,13 +188,13 @@ def window_of(frames: Sequence[FrameRecord]) -> Window:
 
 def _histograms(frames: Sequence[FrameRecord]) -> Dict[str, Histogram]:
     """Stage -> histogram of single frames."""
-    stages: Dict[str, Histogram] = {}
+    stages: Dict[str, Histogram] = defaultdict(Histogram)
     for frame in frames:
         values = {stage: getattr(frame, f"{stage}_ns") for stage in STAGES}
         values[f"age from {frame.age_from}"] = frame.age_ns
         for stage, value in values.items():
             if value is not None:
-                stages.setdefault(stage, Histogram()).add(value)
+                stages[stage].add(value)
     return stages
 
 

@@ -19,7 +19,8 @@ RELATIVE_ERROR = 0.01
 LEAST_SAMPLES = {50: 1, 90: 10, 95: 20, 99: 100, 99.9: 1000}
 """Under so many samples a percentile is the maximum in disguise, and is not given."""
 
-_MAPPING = LogarithmicMapping(RELATIVE_ERROR)
+_MAPPING: Any = LogarithmicMapping(RELATIVE_ERROR)
+_KEY = _MAPPING.key
 
 
 class Histogram:
@@ -30,32 +31,29 @@ class Histogram:
 
     def __init__(self) -> None:
         self._store: Any = DenseStore()
-        self._sketch = self._new_sketch()
         self.max_ns = 0
 
-    def _new_sketch(self) -> Any:
-        return BaseDDSketch(_MAPPING, self._store, DenseStore(), 0.0)
-
     def __len__(self) -> int:
-        return int(self._sketch.count)
+        return int(self._store.count)
 
     def add(self, value_ns: int) -> None:
         """Count one frame. Logarithmic bins know no 0, which therefore counts as 1 ns."""
-        self._sketch.add(max(1, value_ns))
+        self._store.add(_KEY(max(1, value_ns)))
         if value_ns > self.max_ns:
             self.max_ns = value_ns
 
     def merge(self, other: Histogram) -> None:
         """Count all that `other` counted."""
-        self._sketch.merge(other._sketch)
+        self._store.merge(other._store)
         self.max_ns = max(self.max_ns, other.max_ns)
 
     def percentile_ns(self, percent: float) -> float | None:
         """The value that `percent` of the frames do not exceed, within 1 %; None with too few frames to tell."""
         if len(self) < LEAST_SAMPLES[percent]:
             return None
+        sketch: Any = BaseDDSketch(_MAPPING, self._store, DenseStore(), 0.0)
         # The middle of the last bin may lie above all that is in it.
-        return min(float(self._sketch.get_quantile_value(percent / 100)), float(self.max_ns))
+        return min(float(sketch.get_quantile_value(percent / 100)), float(self.max_ns))
 
     def mean_ns(self) -> float:
         """Within 1 %; 0 when there is none. Means of stages add up, which percentiles do not."""
@@ -86,7 +84,6 @@ class Histogram:
             if count > 0:
                 histogram._store.add(number, count)
             number += 1 if count > 0 else -count
-        histogram._sketch = histogram._new_sketch()
         histogram.max_ns = record.max_ns
         return histogram
 

@@ -10,9 +10,9 @@ import heapq
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from pathlib import Path
-from typing import Callable, Deque
+from typing import Callable, Deque, Dict
 
 import msgspec
 
@@ -133,8 +133,8 @@ class LatencyLog:
     def _count_held(self, sinks_ns: int | None) -> None:
         if self._held is None:
             return
-        record = msgspec.structs.replace(self._held, sinks_ns=sinks_ns)
-        self._held = None
+        record, self._held = self._held, None
+        msgspec.structs.force_setattr(record, "sinks_ns", sinks_ns)  # Nobody else has it yet.
         everything = self._clock() < self._raw_until_ns
         self._window.add(record, 0 if everything else self._settings.slowest)
         if everything:
@@ -184,7 +184,7 @@ class _OpenWindow:
         self.start_ns = start_ns
         self.warmup = warmup
         self.frames = self._skipped = self._unsure = 0
-        self._stages: dict[str, Histogram] = {}
+        self._stages: Dict[str, Histogram] = defaultdict(Histogram)
         self._slowest: list[tuple[int, int, FrameRecord]] = []
 
     def add(self, record: FrameRecord, keep_slowest: int) -> None:
@@ -192,22 +192,17 @@ class _OpenWindow:
         self._skipped += record.skipped
         self._unsure += record.decision == UNSURE
         for stage, field in _STAGE_FIELDS:
-            self._add(stage, getattr(record, field))
-        self._add(f"age from {record.age_from}", record.age_ns)
+            value_ns = getattr(record, field)
+            if value_ns is not None:
+                self._stages[stage].add(value_ns)
+        if record.age_ns is not None:
+            self._stages[f"age from {record.age_from}"].add(record.age_ns)
         if keep_slowest:
             entry = (record.total_ns, self.frames, record)
             if len(self._slowest) < keep_slowest:
                 heapq.heappush(self._slowest, entry)
             elif entry > self._slowest[0]:
                 heapq.heapreplace(self._slowest, entry)
-
-    def _add(self, stage: str, value_ns: int | None) -> None:
-        if value_ns is None:
-            return
-        histogram = self._stages.get(stage)
-        if histogram is None:
-            histogram = self._stages[stage] = Histogram()
-        histogram.add(value_ns)
 
     def close(self, end_ns: int) -> list[Record]:
         """The window's record and its slowest frames in order; nothing when it had no frame."""

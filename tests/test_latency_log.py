@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +17,15 @@ import pytest
 from latency_logs import MS, PERIOD_NS, PLENTY, SECOND, Clock, header, jittered, read_log, result, timings, write_log
 
 from device.config import LogConfig
+from device.decision import Decision
+from device.frame import Prediction
 from device.health import Health
 from device.latency_log import LatencyLog
 from device.latency_read import find_runs, read_run
 from device.log_files import stem_of
 from device.records import Header
 from device.report import summarize
+from device.sinks import AnswerPrinter, LastResult, Progress, Score
 
 
 def replaced(**settings: object) -> LogConfig:
@@ -182,6 +187,28 @@ def test_what_waits_for_a_disk_is_bounded_and_the_rest_counted(tmp_path: Path, h
     assert frames < 45_000
     assert records[-1]["record"] == "footer"
     assert (records[-1]["frames"], frames + records[-1]["lost_records"]) == (50_000, pytest.approx(50_000, abs=2))
+
+
+@pytest.mark.parametrize("raw_s", [0, 1e9])
+def test_no_frame_allocates_more_than_4_kb_outside_of_preprocessing_and_inference(raw_s: float, tmp_path: Path):
+    """All of decision, log, histograms and sinks; the closing of a window, each 30 s, is not every frame."""
+    prediction = Prediction(np.full(10, 0.1, np.float32), 1.0)
+    decision, score = Decision(0.3, 0.3, 0.15), Score()
+    peaks = []
+    with LatencyLog(tmp_path, header(), replaced(raw_s=raw_s, flush_s=600)) as log, Progress(0) as progress:
+        sinks = (log, AnswerPrinter(lambda line: None), progress, LastResult(), score)
+        tracemalloc.start()
+        for number in range(900):
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            answer = decision(prediction, number * PERIOD_NS)
+            shown = dataclasses.replace(result(number, 0, timings(5 * MS + number)), decision=answer)
+            for sink in sinks:
+                sink(shown)
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+        tracemalloc.stop()
+    settled = peaks[300:]  # until then the histograms grow to the range of the times
+    assert max(settled) < 4096
 
 
 def test_gaps_are_logged_and_split_the_windows(tmp_path: Path):

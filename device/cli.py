@@ -1,4 +1,4 @@
-"""`python -m device`: run, classify, report, compare, check."""
+"""`python -m device`: run, classify, report, compare, bench, check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, Iterator, Sequence
 import msgspec
 
 from device.config import Config, load_config
-from device.errors import CameraError, GarmentcamError, LogError
+from device.errors import CameraError, ConfigError, GarmentcamError, LogError, ModelError
 
 DEFAULT_CONFIG = Path("config.yaml")
 _LARGEST_SUMMED_UP_BYTES = 4_000_000
@@ -81,7 +81,17 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--picture", type=Path, metavar="PNG", default=Path("check.png"))
     check.set_defaults(command=_check)
 
-    for command in (run, classify, check):
+    bench = commands.add_parser("bench", help="measure this board with every runtime and number of threads")
+    bench.add_argument("--source", help="camera URI; 40 frames of it are shown again and again (camera.source)")
+    bench.add_argument(
+        "--also", type=Path, action="append", default=[], metavar="TFLITE", help="measure this model, too; repeatable"
+    )
+    bench.add_argument("--quick", action="store_true", help="a few frames of each: to see that it works")
+    bench.add_argument("--json", action="store_true", help="the figures as one JSON object")
+    bench.add_argument("--apply", action="store_true", help="write model.runtime and model.threads into config.yaml")
+    bench.set_defaults(command=_bench)
+
+    for command in (run, classify, check, bench):
         command.add_argument("--config", type=Path, metavar="FILE", help="settings (default: config.yaml, if there)")
         command.add_argument("--model", type=Path, metavar="TFLITE", help="model file (model.path)")
     return parser
@@ -272,6 +282,32 @@ def _compare(options: argparse.Namespace) -> int:
         runs += found
     comparison = compare(*runs, anyway=options.anyway)
     print(msgspec.json.encode(comparison).decode() if options.json else render(comparison))
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from device.bench import advice, measure_all, plan, render, summarize
+    from device.config_edit import set_settings
+    from device.health import HealthReader
+
+    config = _settings(options)
+    path = options.config or DEFAULT_CONFIG
+    if options.apply and not path.exists():
+        raise ConfigError(f"{path}: --apply changes a settings file, and there is none; name one with --config")
+    jobs = plan(config, [config.folder / config.model.path, *options.also], quick=options.quick)
+    before = HealthReader().read()
+    with tqdm(total=2 * len(jobs), unit="run", file=sys.stderr) as bar:
+        rows = measure_all(jobs, after_each=bar.update)
+    summary = summarize(rows, config, [before, HealthReader().read()])
+    print(msgspec.json.encode(summary).decode() if options.json else render(summary))
+    best = summary["recommended"]
+    if best is None or (options.apply and summary["held_back_by"]):
+        raise ModelError(advice(summary))
+    if options.apply:
+        set_settings(path, "model", {key: best[key] for key in ("runtime", "threads")})
+        print(f"{path}: changed", file=sys.stderr)
     return 0
 
 

@@ -161,7 +161,10 @@ def _summary(log_path: Path, last: Any, score: Any, picture_path: Path | None) -
     if sum(part.stat().st_size for _, part in parts_of(log_path) if part.exists()) > _LARGEST_SUMMED_UP_BYTES:
         print(f"\nsee: python -m device report {log_path}")  # A service that is stopped must end at once.
     else:
-        print("\n" + render(summarize(read_run(log_path))))
+        try:
+            print("\n" + render(summarize(read_run(log_path))))
+        except LogError as error:  # The disk took nothing; the frames were answered all the same.
+            print(f"\nno summary: {error}")
     if score.frames:
         print(
             f"\nright: {score.right_frames} of {score.frames} frames, "

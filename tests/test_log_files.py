@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from latency_logs import MS, PLENTY, header, jittered, read_log, write_log
 
-from conftest import ROOT, device_command
+from conftest import ROOT, SHIPPED_MODEL, device_command
 from device.errors import LogError
 from device.latency_log import LatencyLog
 from device.latency_read import find_runs, read_run
@@ -160,19 +161,44 @@ def test_a_read_only_disk_is_said_once_and_tried_again(tmp_path: Path):
     assert done.stderr.count("Read-only file system; going on without it") == 1
 
 
-def test_the_program_answers_all_frames_on_a_full_disk(tmp_path: Path):
-    script = (
-        "import sys; from pathlib import Path; from device.cli import main\n"
-        "folder = Path(sys.argv[1]); config = folder / 'config.yaml'\n"
-        "config.write_text('log: {keep_free_mb: 0, flush_s: 0.1}\\nmodel: {path: %s}')\n"
-        "sys.exit(main(['run', '--source', 'synthetic://', '--frames', '600', '--as-fast-as-possible', '--log',"
-        " str(folder), '--config', str(config)]))\n"
-    ) % (ROOT / "device" / "models" / "model.tflite")
-    done = on_a_disk_of_its_own(script, tmp_path, "size=64k")
+PROGRAM = """
+import sys
+from device.cli import main
+run = ["run", "--source", "synthetic://", "--frames", "300", "--as-fast-as-possible", "--log", sys.argv[1]]
+sys.exit(main([*run, "--config", {config!r}]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("size=64k", "missing from this log"), ("size=64k,ro", "no summary: ")],
+    ids=["full", "read-only"],
+)
+def test_the_program_answers_all_frames_whatever_the_disk(options: str, said: str, tmp_path: Path):
+    config, disk = tmp_path / "config.yaml", tmp_path / "disk"
+    config.write_text(f"log: {{keep_free_mb: 0, flush_s: 0.1}}\nmodel: {{path: {SHIPPED_MODEL}}}")
+    disk.mkdir()
+    done = on_a_disk_of_its_own(PROGRAM.format(config=str(config)), disk, options)
     assert done.returncode == 0, done.stderr
-    assert "of 600 frames" in done.stdout
-    assert "missing from this log" in done.stdout
+    assert "of 300 frames" in done.stdout
+    assert said in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_killed_run_is_read_up_to_its_last_block(tmp_path: Path):
+    """SIGKILL is a power cut but for what the kernel had not written yet."""
+    config, logs = tmp_path / "config.yaml", tmp_path / "logs"
+    config.write_text(f"log: {{keep_free_mb: 0, flush_s: 0.2, warmup_s: 0}}\nmodel: {{path: {SHIPPED_MODEL}}}")
+    command = [sys.executable, "-m", "device", "run", "--source", "synthetic://", "--log", logs, "--config", config]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while sum(path.stat().st_size for path in logs.glob("*.jsonl")) < 10_000 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    run = find_runs([logs])[0]
+    assert len(run.frames) > 10
+    assert len(run.histogram("total")) == len(run.frames) - 1  # without the first, which is of the warm-up
+    assert run.missing[-1] == "the end: the run was cut off, or still goes on"
 
 
 def test_a_torn_line_costs_itself_only(tmp_path: Path):

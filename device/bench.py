@@ -19,7 +19,7 @@ import msgspec
 from device.bench_worker import STAGES, Job, Measured
 from device.config import Config
 from device.errors import ModelError
-from device.health import Health, throttling
+from device.health import Health, throttling_between
 from device.histograms import Histogram, merged
 from device.machine import machine_name
 from device.report import stage_figures
@@ -109,7 +109,7 @@ def summarize(rows: Sequence[Row], config: Config, health: Sequence[Health]) -> 
         "source": config.camera.source,
         "rate_hz": config.camera.frame_rate_hz,
         "rows": [_figures(row) for row in rows],
-        "held_back_by": sorted({name for reading in health for name in throttling(reading)}),
+        "held_back_by": throttling_between(health),
         "now": {"runtime": config.model.runtime, "threads": config.model.threads},
         "recommended": chosen
         and {"runtime": chosen.job.runtime, "threads": chosen.job.threads, "spread": chosen.spread},

@@ -8,7 +8,7 @@ import numpy as np
 
 from device.arrays import Array
 from device.errors import LogError
-from device.health import throttling
+from device.health import throttling_between
 from device.histograms import LEAST_SAMPLES, RELATIVE_ERROR, Histogram, value_ns
 from device.latency_read import LEAST_BLOCKS, Run
 
@@ -85,9 +85,9 @@ def _not_comparable(a: Run, b: Run) -> Iterator[str]:
             values = "" if field.endswith("sha256") else f" ({of_a} against {of_b})"
             yield f"other {name}{values}"
     for name, run in (("A", a), ("B", b)):
-        held_back = [reading for reading in run.health if throttling(reading)]
-        if held_back:
-            yield f"{name} was throttled in {len(held_back)} of {len(run.health)} readings of the board"
+        held_back_by = throttling_between(run.health)
+        if held_back_by:
+            yield f"{name} was throttled ({', '.join(held_back_by)})"
         frames = sum(window.frames for window in run.counted)
         if frames < LEAST_SAMPLES[99] or len(run.blocks) < LEAST_BLOCKS:
             yield (

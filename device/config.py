@@ -20,6 +20,8 @@ from device.errors import ConfigError
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
+DEFAULT_CONFIG = Path("config.yaml")
+
 
 class CameraConfig(msgspec.Struct, frozen=True):
     """Where frames come from. `width_px`, `height_px` and `frame_rate_hz` are what is asked of the camera."""

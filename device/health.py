@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, Optional, Sequence
 
 import msgspec
 
@@ -154,7 +154,21 @@ class HealthMonitor:
 
 def throttling(reading: Health) -> list[str]:
     """What holds the board back now, in words; nothing when it is free or does not tell."""
-    bits = reading.throttled_bits or 0
+    return _names(reading.throttled_bits or 0)
+
+
+def throttling_between(readings: Sequence[Health]) -> list[str]:
+    """What held the board back at a reading or between two: a board remembers since its start, so the news count."""
+    known = [reading.throttled_bits for reading in readings if reading.throttled_bits is not None]
+    if not known:
+        return []
+    seen = (known[-1] & ~known[0]) >> 16
+    for bits in known:
+        seen |= bits
+    return _names(seen)
+
+
+def _names(bits: int) -> list[str]:
     return [name for bit, name in _HELD_BACK_BY.items() if bits & bit]
 
 

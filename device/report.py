@@ -7,7 +7,7 @@ import io
 from typing import Any, Iterable, Sequence
 
 from device.changes import Rise, find_rise
-from device.health import Health, throttling
+from device.health import Health, throttling, throttling_between
 from device.histograms import LEAST_SAMPLES, Histogram
 from device.latency_read import Run
 
@@ -132,7 +132,7 @@ def _board(readings: Sequence[Health]) -> dict[str, Any]:
     return {
         "readings": len(readings),
         "throttled_readings": sum(map(bool, map(throttling, readings))) if over("throttled_bits") else None,
-        "throttled_by": sorted({name for reading in readings for name in throttling(reading)}),
+        "throttled_by": throttling_between(readings),
         **{
             field: [min(values), max(values)] if (values := over(field)) else None
             for field in ("temperature_c", "clock_hz", "load_1m", "rss_bytes", "free_disk_bytes")
@@ -155,7 +155,7 @@ def _board_lines(board: dict[str, Any]) -> list[str]:
             parts.append(text.format(" to ".join(ends)))
     if board["mean_watts"] is not None:
         parts.append(f"{board['mean_watts']:.2f} W on average")
-    if board["throttled_readings"]:
+    if board["throttled_by"]:
         by = ", ".join(board["throttled_by"])
         parts.append(f"held back in {board['throttled_readings']} of {board['readings']} readings ({by})")
     return [f"board: {', '.join(parts)}"] if parts else []

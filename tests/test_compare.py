@@ -88,7 +88,7 @@ def test_unlike_runs_are_not_comparable(facts: dict[str, object], reason: str, t
 
 def test_a_throttled_run_is_not_comparable(tmp_path: Path):
     hot = run(tmp_path, 2, health=lambda now_ns: Health(now_ns - now_ns % (10 * SECOND), throttled_bits=0x50005))
-    assert "B was throttled in " in compare(run(tmp_path, 1), hot)["verdict"]
+    assert "B was throttled (under-voltage, throttled)" in compare(run(tmp_path, 1), hot)["verdict"]
     earlier = run(tmp_path, 3, health=lambda now_ns: Health(now_ns - now_ns % (10 * SECOND), throttled_bits=0x50000))
     assert compare(run(tmp_path, 4), earlier)["comparable"]  # throttled before the run, not in it
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device.health import Health, HealthMonitor, HealthReader, throttling
+from device.health import Health, HealthMonitor, HealthReader, throttling, throttling_between
 
 # As `cat` shows them on each board; paths under /sys and /proc.
 PI_4 = {
@@ -148,6 +148,22 @@ def test_this_machine_can_be_read():
     health = HealthReader().read()
     assert health.rss_bytes > 1e6
     assert health.load_1m is not None
+
+
+@pytest.mark.parametrize(
+    ("bits", "names"),
+    [
+        ([], []),
+        ([None, None], []),
+        ([0, 0], []),
+        ([0, 4, 0], ["throttled"]),
+        ([0x50000, 0x50000], []),  # long before
+        ([0, 0x50000], ["under-voltage", "throttled"]),  # between two readings
+        ([0x40000, None, 0x50000], ["under-voltage"]),
+    ],
+)
+def test_what_happened_between_two_readings_is_not_missed(bits: list[int | None], names: list[str]):
+    assert throttling_between([Health(number, throttled_bits=value) for number, value in enumerate(bits)]) == names
 
 
 def test_the_monitor_reads_again_and_again_in_its_own_thread(tmp_path: Path):

@@ -31,8 +31,12 @@ demo: .venv/device  ## answer made-up camera frames with the shipped model; no c
 	@$(PY) -m device run --source synthetic:// --frames 600 --log logs --picture reports/demo.png
 
 .PHONY: report
-report: .venv/dev  ## report on a latency log: make report LOG=logs/... (default: the newest)
+report: .venv/dev  ## report on latency logs: make report LOG=logs/... (a log or a folder; default: the newest)
 	@$(PY) -m device report $(or $(LOG),$(shell ls -t logs/*.jsonl 2>/dev/null | head -1),logs/none-yet.jsonl)
+
+.PHONY: bench
+bench: .venv/device  ## measure this machine with every runtime and number of threads
+	@$(PY) -m device bench
 
 .PHONY: check
 check: .venv/device  ## test config.yaml, model and camera: make check SOURCE=/path/or/uri

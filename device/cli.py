@@ -1,4 +1,4 @@
-"""`python -m device`: run, classify, report, check."""
+"""`python -m device`: run, classify, report, compare, bench, check."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from typing import Any, Iterator, Sequence
 
 import msgspec
 
-from device.config import Config, load_config
-from device.errors import CameraError, GarmentcamError
+from device.config import DEFAULT_CONFIG, Config, load_config
+from device.errors import CameraError, GarmentcamError, LogError
+from device.measuring_commands import add_bench, add_report_and_compare
 
-DEFAULT_CONFIG = Path("config.yaml")
+_LARGEST_SUMMED_UP_BYTES = 4_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,18 +61,15 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--json", action="store_true", help="one JSON object a line")
     classify.set_defaults(command=_classify)
 
-    report = commands.add_parser("report", help="percentiles, picture and verdict of a latency log")
-    report.add_argument("log", type=Path, metavar="LOG")
-    report.add_argument("--json", action="store_true", help="the report as one JSON object")
-    report.add_argument("--picture", type=Path, metavar="PNG", help="where to draw (default: LOG with .png)")
-    report.set_defaults(command=_report)
+    add_report_and_compare(commands)
+    bench = add_bench(commands, _settings)
 
     check = commands.add_parser("check", help="test config, model and camera; answer one frame")
     check.add_argument("--source", help="camera URI (camera.source)")
     check.add_argument("--picture", type=Path, metavar="PNG", default=Path("check.png"))
     check.set_defaults(command=_check)
 
-    for command in (run, classify, check):
+    for command in (run, classify, check, bench):
         command.add_argument("--config", type=Path, metavar="FILE", help="settings (default: config.yaml, if there)")
         command.add_argument("--model", type=Path, metavar="TFLITE", help="model file (model.path)")
     return parser
@@ -104,7 +102,8 @@ def _open_classifier(config: Config) -> Any:
 def _run(options: argparse.Namespace) -> int:
     from device.camera import open_camera
     from device.decision import Decision
-    from device.latency import LatencyLog
+    from device.health import HealthMonitor, HealthReader
+    from device.latency_log import LatencyLog
     from device.loop import run
     from device.sinks import AnswerPrinter, LastResult, Progress, Score
 
@@ -118,7 +117,8 @@ def _run(options: argparse.Namespace) -> int:
             open_camera(config.camera, paced=not options.as_fast_as_possible, seed=options.seed)
         )
         header = _header(config, camera.description, classifier)
-        latency = stack.enter_context(LatencyLog(directory, header, flush_s=config.log.flush_s))
+        latency = stack.enter_context(LatencyLog(directory, header, config.log))
+        stack.enter_context(HealthMonitor(HealthReader(disk=directory), config.log.health_s, latency.health))
         signals = stack.enter_context(_closing_on_signals(camera))
         print(f"{camera.description}\n{header.model} ({header.model_sha256[:12]}) in {header.runtime}")
         progress = stack.enter_context(Progress(options.frames or camera.frame_count))
@@ -131,11 +131,18 @@ def _run(options: argparse.Namespace) -> int:
 
 def _summary(log_path: Path, last: Any, score: Any, picture_path: Path | None) -> int:
     from device.images import write_image
-    from device.latency import read_log
+    from device.latency_read import read_run
+    from device.log_files import parts_of
     from device.picture import draw_result
     from device.report import render, summarize
 
-    print("\n" + render(summarize(read_log(log_path))))
+    if sum(part.stat().st_size for _, part in parts_of(log_path) if part.exists()) > _LARGEST_SUMMED_UP_BYTES:
+        print(f"\nsee: python -m device report {log_path}")  # A service that is stopped must end at once.
+    else:
+        try:
+            print("\n" + render(summarize(read_run(log_path))))
+        except LogError as error:  # The disk took nothing; the frames were answered all the same.
+            print(f"\nno summary: {error}")
     if score.frames:
         print(
             f"\nright: {score.right_frames} of {score.frames} frames, "
@@ -165,8 +172,8 @@ def _closing_on_signals(camera: Any) -> Iterator[list[int]]:
 
 
 def _header(config: Config, source: str, classifier: Any) -> Any:
-    from device.latency import new_header
     from device.machine import machine_name
+    from device.records import new_header
 
     return new_header(
         source=source,
@@ -213,25 +220,6 @@ def _classify(options: argparse.Namespace) -> int:
     if failed:
         print(f"error: {failed} of {len(options.paths)} files could not be read", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _report(options: argparse.Namespace) -> int:
-    from device.latency import read_log
-    from device.report import draw, render, summarize
-
-    read = read_log(options.log)
-    summary = summarize(read)
-    print(msgspec.json.encode(summary).decode() if options.json else render(summary))
-    picture = options.picture or options.log.with_suffix(".png")
-    try:
-        draw(read, picture)
-        message = f"picture: {picture}"
-    except GarmentcamError as error:
-        if options.picture:
-            raise
-        message = f"no picture: {error}"
-    print(message, file=sys.stderr if options.json else sys.stdout)
-    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

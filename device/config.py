@@ -20,6 +20,8 @@ from device.errors import ConfigError
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
+DEFAULT_CONFIG = Path("config.yaml")
+
 
 class CameraConfig(msgspec.Struct, frozen=True):
     """Where frames come from. `width_px`, `height_px` and `frame_rate_hz` are what is asked of the camera."""
@@ -46,11 +48,18 @@ class DecisionConfig(msgspec.Struct, frozen=True):
 
 
 class LogConfig(msgspec.Struct, frozen=True):
-    """Where latencies are kept."""
+    """Where latencies are kept, in what detail, and how much of the disk they may take."""
 
     directory: Annotated[str, Meta(min_length=1)] = "logs"
-    flush_s: Annotated[float, Meta(ge=0, le=600)] = 5.0
+    flush_s: Annotated[float, Meta(ge=0.1, le=600)] = 5.0
     warmup_s: Annotated[float, Meta(ge=0, le=600)] = 0.5
+    raw_s: Annotated[float, Meta(ge=0)] = 300.0
+    window_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+    slowest: Annotated[int, Meta(ge=0, le=1000)] = 5
+    health_s: Annotated[float, Meta(ge=1, le=3600)] = 10.0
+    part_mb: Annotated[float, Meta(gt=0)] = 4.0
+    total_mb: Annotated[float, Meta(gt=0)] = 200.0
+    keep_free_mb: Annotated[float, Meta(ge=0)] = 100.0
 
 
 class Config(msgspec.Struct, frozen=True):

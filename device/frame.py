@@ -14,7 +14,11 @@ class Frame:
 
     pixels: uint8, shape (height, width, 3) in B,G,R order or (height, width) gray.
     sequence: number of this frame at the source, from 0; a jump is frames skipped.
-    captured_ns: `time.monotonic_ns()` when the frame was exposed, or read if that is unknown.
+    captured_ns: `time.monotonic_ns()` when its exposure began, or when it was read if that is unknown.
+    exposed_ns: the same clock when its exposure began, where the sensor tells.
+    dequeued_ns: the same clock when it left the camera's own queue and was in our hands, for live cameras.
+    exposure_us, gain, lux: exposure time in microseconds, analogue times digital gain, estimated light.
+    None where unknown.
     origin: where the picture came from, for people (a path, or "").
     truth: the label when the source knows it (synthetic frames), else None.
     """
@@ -24,6 +28,11 @@ class Frame:
     captured_ns: int
     origin: str = ""
     truth: str | None = None
+    exposed_ns: int | None = None
+    dequeued_ns: int | None = None
+    exposure_us: float | None = None
+    gain: float | None = None
+    lux: float | None = None
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_unreadable_images_are_named_and_passed_over(tmp_path: Path, caplog: pyt
     [
         (lambda folder: folder / "none.mp4", "no such file or folder"),
         (lambda folder: folder, "no image in this folder"),
-        (lambda folder: "ftp://somewhere", "expected synthetic://, an image, a folder or a video"),
+        (lambda folder: "ftp://somewhere", "unknown kind of camera; expected csi://0"),
     ],
 )
 def test_a_source_that_cannot_be_opened_is_named(tmp_path: Path, make, message: str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import logging
+import os
 import time
 from typing import Any, Callable, Sequence
 
@@ -31,7 +32,7 @@ class Picamera2Source:
         self._stamp_ns: int | None = None
         # As long as libcamera itself waits for a frame before it gives up, and a second more.
         self._patience_s = 1.0 + max(1.0, 5 / config.frame_rate_hz)
-        self._picamera2 = _import_picamera2(self._name)
+        self._picamera2 = import_picamera2(self._name)
         self._camera = self._open(number)
         try:
             self._start(config)
@@ -78,9 +79,11 @@ class Picamera2Source:
                 f"{self._name}: no such camera ({found} found); check that the cable sits straight at both ends, "
                 "restart, and see what `rpicam-hello --list-cameras` says"
             )
+        camera = kind.__new__(kind)
         try:
-            camera = kind(number)
+            camera.__init__(number)
         except Exception as error:
+            os.close(camera.notifyme_w)  # It leaves this open, and we may try again for days.
             reason = error.__cause__ or error
             raise CameraError(f"{self._name}: cannot be opened: {reason}; end other programs that use it") from None
         # picamera2 would close it at the end of the process, and with a stuck driver wait there for ever.
@@ -156,7 +159,9 @@ def widest_mode(modes: Sequence[dict[str, Any]], rate_hz: float) -> dict[str, An
     return max(fast, key=preference)
 
 
-def _import_picamera2(name: str) -> Any:
+def import_picamera2(name: str) -> Any:
+    """The module. name: who asks, for the message. Raises CameraError when it is missing, broken or too old."""
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")
     try:
         import picamera2
     except (ImportError, ValueError) as error:  # ValueError: libraries built for another numpy
@@ -166,7 +171,7 @@ def _import_picamera2(name: str) -> Any:
         ) from None
     if not hasattr(picamera2.Picamera2, "cancel_all_and_flush"):
         raise CameraError(f"{name}: this picamera2 is older than 0.3.21; sudo apt update && sudo apt full-upgrade")
-    logging.getLogger("picamera2").setLevel(logging.WARNING)
+    logging.getLogger("picamera2").setLevel(logging.CRITICAL)  # Its exceptions say what there is to say.
     return picamera2
 
 

@@ -101,7 +101,7 @@ class VideoCamera:
             with self._lock:
                 while sequence < newest and self._capture.grab():
                     sequence += 1
-                decoded, pixels = self._capture.retrieve() if sequence == newest else (False, None)
+                decoded, pixels = self._capture.retrieve()
             if self._closed or sequence < newest:
                 break
             if decoded:

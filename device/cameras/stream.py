@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Callable
 from urllib.parse import urlsplit
@@ -11,7 +12,10 @@ import cv2
 from device.errors import CameraError
 from device.frame import Frame
 
-_OPEN_MS = 5000
+# FFmpeg and OpenCV would tell of each damaged frame and each attempt; errors say what there is to say, once.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")  # AV_LOG_FATAL; read when the first stream is opened.
+cv2.setLogLevel(2)  # errors
+_OPEN_MS = 10000
 _READ_MS = 2000
 
 

@@ -17,6 +17,7 @@ from device.frame import Frame
 
 # Seconds that OpenCV waits for a frame, instead of ten; read when the first V4L2 camera is opened.
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
+cv2.setLogLevel(2)  # Errors only: ours say what there is to say, once.
 _MOST_RAW_PIXELS = 640 * 480
 
 

@@ -45,10 +45,12 @@ def _stub(name: str, **attributes: object) -> None:
 
 
 def install(platform: str = "vc4") -> Any:
-    """Make `import picamera2` work here; call it before anything imports picamera2. Returns the simulator.
+    """Make `import picamera2` work here, before anything else imports it. Returns the simulator.
 
-    platform: "vc4" or "pisp".
+    platform: "vc4" or "pisp"; of the first call, since picamera2 looks only once.
     """
+    if "picamera2" in sys.modules:
+        return sys.modules["libcamera"].sim
     sys.path.insert(0, str(HERE))
     import libcamera
 

@@ -100,7 +100,7 @@ def test_the_rate_is_what_was_asked_for(sim):
 def test_the_whole_view_of_the_sensor_is_used(sim):
     with open_camera(CameraConfig(source="csi://0")) as camera:
         next(iter(camera))
-        assert sys.modules["libcamera"].CameraManager.singleton().cameras[0]._mode.size == (1640, 1232)
+        assert simulated_camera()._mode.size == (1640, 1232)
 
 
 MODES = [
@@ -134,12 +134,9 @@ def test_nothing_is_left_of_a_camera_that_was_closed(sim):
         with pytest.raises(CameraError, match="cannot be started"):
             frames_of(1)
     sim.plug()
-    libcamera = sys.modules["libcamera"]
-    libcamera.CameraManager.singleton().cameras[0].acquire()  # by another program
     for _ in range(3):
-        with pytest.raises(CameraError, match="cannot be opened"):
+        with by_another_program(), pytest.raises(CameraError, match="cannot be opened"):
             frames_of(1)
-    libcamera.CameraManager.singleton().cameras[0].release()
     assert handles_and_threads() <= before
 
 
@@ -149,13 +146,31 @@ def handles_and_threads() -> tuple[int, int]:
 
 
 def test_a_busy_camera_a_missing_one_and_an_odd_number_are_named(sim):
-    with open_camera(CameraConfig(source="csi://0")):
-        with pytest.raises(CameraError, match=r"csi://0: cannot be opened.*end other programs"):
-            open_camera(CameraConfig(source="csi://0"))
-        with pytest.raises(CameraError, match=r"csi://1: no such camera \(1 found\)"):
-            open_camera(CameraConfig(source="csi://1"))
+    with by_another_program(), pytest.raises(CameraError, match=r"csi://0: cannot be opened.*end other programs"):
+        open_camera(CameraConfig(source="csi://0"))
+    with pytest.raises(CameraError, match=r"csi://1: no such camera \(1 found\)"):
+        open_camera(CameraConfig(source="csi://1"))
     with pytest.raises(CameraError, match="expected csi:// and the camera's number"):
         open_camera(CameraConfig(source="csi://front"))
+
+
+@contextlib.contextmanager
+def by_another_program() -> Iterator[None]:
+    """The camera is in use."""
+    camera = simulated_camera()
+    camera.acquire()
+    yield
+    camera.release()
+
+
+def simulated_camera():
+    return sys.modules["libcamera"].CameraManager.singleton().cameras[0]
+
+
+def test_an_old_picamera2_is_refused(sim, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.3.27")
+    with pytest.raises(CameraError, match=r"expected picamera2 0\.3\.30, found 0\.3\.27; sudo apt"):
+        frames_of(1)
 
 
 def test_without_picamera2_it_says_how_to_get_it():

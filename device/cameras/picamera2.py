@@ -7,6 +7,7 @@ import concurrent.futures
 import logging
 import os
 import time
+from importlib import metadata
 from typing import Any, Callable, Sequence
 
 from device.cameras.sensor_clock import SensorClock
@@ -14,6 +15,8 @@ from device.config import CameraConfig
 from device.errors import CameraError
 from device.frame import Frame
 
+OLDEST = "0.3.30"
+"""Older ones hand out frames that the sensor gave before it was ready, or leave a camera open that could not start."""
 _STOP_S = 0.1
 
 
@@ -46,23 +49,23 @@ class Picamera2Source:
             return None
         try:
             now_ns = time.monotonic_ns()
-            metadata = request.get_metadata()
+            facts = request.get_metadata()
             with self._picamera2.MappedArray(request, "main", write=False) as mapped:
                 # Rows are padded, to 64 bytes on a Pi 4 and 128 on a Pi 5. Copied, since the camera gets it back.
                 pixels = mapped.array[: self._height, : self._width].copy()
         finally:
             request.release()
-        exposure_us = metadata.get("ExposureTime")
-        exposed_ns = self._clock.exposed_ns(_exposure_start(metadata.get("SensorTimestamp"), exposure_us), now_ns)
+        exposure_us = facts.get("ExposureTime")
+        exposed_ns = self._clock.exposed_ns(_exposure_start(facts.get("SensorTimestamp"), exposure_us), now_ns)
         return Frame(
             pixels,
-            self._count(metadata),
+            self._count(facts),
             self._clock.captured_ns(exposed_ns, now_ns),
             exposed_ns=exposed_ns,
             dequeued_ns=now_ns,
             exposure_us=exposure_us,
-            gain=_product(metadata.get("AnalogueGain"), metadata.get("DigitalGain", 1.0)),
-            lux=metadata.get("Lux"),
+            gain=_product(facts.get("AnalogueGain"), facts.get("DigitalGain", 1.0)),
+            lux=facts.get("Lux"),
         )
 
     def close(self) -> None:
@@ -128,9 +131,9 @@ class Picamera2Source:
                     ) from None
         return None
 
-    def _count(self, metadata: dict[str, Any]) -> int:
+    def _count(self, facts: dict[str, Any]) -> int:
         """The frame's number. The sensor keeps its own beat, so time between two frames says how many were skipped."""
-        stamp_ns, duration_us = metadata.get("SensorTimestamp"), metadata.get("FrameDuration")
+        stamp_ns, duration_us = facts.get("SensorTimestamp"), facts.get("FrameDuration")
         steps = 1
         if stamp_ns and duration_us and self._stamp_ns is not None:
             steps = max(1, round((stamp_ns - self._stamp_ns) / (1000 * duration_us)))
@@ -169,8 +172,11 @@ def import_picamera2(name: str) -> Any:
             f"{name}: picamera2 cannot be used ({error}); on Raspberry Pi OS: sudo apt install python3-picamera2 "
             "--no-install-recommends, in an environment made with --system-site-packages"
         ) from None
-    if not hasattr(picamera2.Picamera2, "cancel_all_and_flush"):
-        raise CameraError(f"{name}: this picamera2 is older than 0.3.21; sudo apt update && sudo apt full-upgrade")
+    version = metadata.version("picamera2")
+    if tuple(map(int, version.split("."))) < tuple(map(int, OLDEST.split("."))):
+        raise CameraError(
+            f"{name}: expected picamera2 {OLDEST}, found {version}; sudo apt update, sudo apt full-upgrade"
+        )
     logging.getLogger("picamera2").setLevel(logging.CRITICAL)  # Its exceptions say what there is to say.
     return picamera2
 

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-OLDEST = "0.3.21"
-"""The oldest picamera2 on PyPI that has what the adapter needs: waiting with a limit, cancel_all_and_flush."""
 
 
 class _Absent:

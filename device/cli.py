@@ -102,11 +102,13 @@ def _open_classifier(config: Config) -> Any:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from device.camera import open_camera
+    from device.camera import is_live, live_camera, open_camera
     from device.decision import Decision
     from device.latency import LatencyLog
     from device.loop import run
+    from device.reconnect import Reconnecting
     from device.sinks import AnswerPrinter, LastResult, Progress, Score
+    from device.systemd import ServiceNotifier
 
     config = _settings(options)
     classifier = _open_classifier(config)
@@ -119,10 +121,12 @@ def _run(options: argparse.Namespace) -> int:
         )
         header = _header(config, camera.description, classifier)
         latency = stack.enter_context(LatencyLog(directory, header, flush_s=config.log.flush_s))
+        if is_live(config.camera.source):
+            camera = stack.enter_context(Reconnecting(camera, lambda: live_camera(config.camera)))
         signals = stack.enter_context(_closing_on_signals(camera))
         print(f"{camera.description}\n{header.model} ({header.model_sha256[:12]}) in {header.runtime}")
         progress = stack.enter_context(Progress(options.frames or camera.frame_count))
-        sinks = (latency, AnswerPrinter(progress.write), progress, last, score)
+        sinks = (latency, AnswerPrinter(progress.write), progress, last, score, ServiceNotifier())
         frames = itertools.islice(camera, options.frames)
         run(frames, classifier, decision, sinks, warmup_s=config.log.warmup_s)
         latency.ended = "signal" if signals else "frames" if options.frames == latency.frames else "source"

@@ -39,7 +39,7 @@ class NewestFrame:
     frame_count = 0
 
     def __init__(self, name: str, open_source: Callable[[], Source], *, open_s: float = 15.0, stall_s: float = 5.0):
-        """Begin to open it; whatever is wrong is told by `wait_until_open` or when frames are asked for.
+        """Begin to open it; what is wrong is told by `wait_until_open`, or when frames are asked for.
 
         name: the camera's URI, for messages. open_s: seconds until the first frame; stall_s: between frames.
         """
@@ -48,7 +48,7 @@ class NewestFrame:
         self._open_s, self._stall_s = open_s, stall_s
         # Its lock is reentrant: a signal handler may close while the reader holds it.
         self._changed = threading.Condition()
-        self._opened = self._ended = self._closed = False
+        self._ended = self._closed = False
         self._newest: Frame | None = None
         self._error: Exception | None = None
         self._close_until = 0.0
@@ -56,9 +56,9 @@ class NewestFrame:
         self._thread.start()
 
     def wait_until_open(self) -> None:
-        """Return once it is open and `description` says how. Raises CameraError, and is closed then."""
+        """Return once its first frame is there and `description` says what it is. Raises CameraError, closed then."""
         try:
-            self._wait_for(lambda: self._opened, self._open_s)
+            self._wait_for(lambda: self._newest is not None, self._open_s)
         except BaseException:
             self.close()
             raise
@@ -107,10 +107,7 @@ class NewestFrame:
         source: Source | None = None
         try:
             source = open_source()
-            with self._changed:
-                self.description = source.description
-                self._opened = True
-                self._changed.notify_all()
+            self.description = source.description
             while not self._closed:
                 frame = source.read(lambda: self._closed)
                 if frame is None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent))
 
-import fakepi  # noqa: E402
-from device.cli import main  # noqa: E402
+import fakepi
+from device.cli import main
 
 if __name__ == "__main__":
     sim = fakepi.install()

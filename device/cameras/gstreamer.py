@@ -126,7 +126,9 @@ class GStreamerSource:
             self._listen()
         if status == 0 and self._sequence >= 0 and not cut_bytes and b"ERROR" not in self._said:
             return
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        how = "ended without a whole frame" if status == 0 else f"ended with status {status}"
+        if status < 0:
+            how = f"was killed by {signal.Signals(-status).name}"
         raise CameraError(
             f"{self._name}: gst-launch-1.0 {how}{self._last_words()}; try the pipeline with gst-launch-1.0"
         )

@@ -66,8 +66,13 @@ lint: .venv/dev  ## ruff and mypy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
+.venv/tests: requirements/fakepi.txt .venv/dev
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
 .PHONY: test
-test: .venv/dev  ## install what the tests need, and run them
+test: .venv/tests  ## install what the tests need, and run them
+	@bash tests/packages.sh
 	@$(PY) -m training.data || echo "tests that need Fashion-MNIST will be skipped"
 	@$(PY) -m pytest
 

@@ -99,9 +99,7 @@ class Csi(Backend):
         try:
             self.sim = fakepi.install(os.environ.get("FAKEPI_PLATFORM", "vc4"))
         except ImportError as error:
-            pytest.skip(
-                f"needs picamera2 ({error}): make test, or pip install --no-deps -r tests/fakepi/requirements.txt"
-            )
+            pytest.skip(f"needs picamera2 ({error}): make test, or pip install --no-deps -r requirements/fakepi.txt")
         self.sim.reset()
 
     def stop(self) -> None:

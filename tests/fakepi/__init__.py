@@ -3,7 +3,7 @@
 Only what lies below picamera2 is made up (bindings, pipeline, kernel): a sensor thread, buffers in memfds, the
 strides of a Pi 4 ("vc4") and a Pi 5 ("pisp"), and faults. So picamera2's own job queue, recycling of requests,
 time-outs and arrays are what a test exercises. Every public name of it exists in libcamera's real bindings.
-test_fakepi.py says what the camera adapter relies on. Its ages are a model: never a Pi's latency.
+test_picamera2.py says what the camera adapter relies on. Its ages are a model: never a Pi's latency.
 """
 
 from __future__ import annotations

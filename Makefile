@@ -34,6 +34,10 @@ demo: .venv/device  ## answer made-up camera frames with the shipped model; no c
 report: .venv/dev  ## report on a latency log: make report LOG=logs/... (default: the newest)
 	@$(PY) -m device report $(or $(LOG),$(shell ls -t logs/*.jsonl 2>/dev/null | head -1),logs/none-yet.jsonl)
 
+.PHONY: cameras
+cameras: .venv/device  ## list the cameras that are there
+	@$(PY) -m device cameras
+
 .PHONY: check
 check: .venv/device  ## test config.yaml, model and camera: make check SOURCE=/path/or/uri
 	@$(PY) -m device check $(if $(SOURCE),--source $(SOURCE))
@@ -77,8 +81,8 @@ test: .venv/tests  ## install what the tests need, and run them
 	@$(PY) -m pytest
 
 .PHONY: soak
-soak: .venv/device  ## run for MINUTES (default 10) and watch the memory
-	@$(PY) tests/soak.py $(or $(MINUTES),10)
+soak: .venv/tests  ## run for MINUTES (default 10) on a simulated Pi, or on SOURCE, and watch the memory
+	@$(PY) tests/soak.py $(or $(MINUTES),10) $(SOURCE)
 
 .PHONY: lock
 lock: .venv/dev  ## pin the packages of pyproject.toml, with hashes, into requirements/

@@ -31,6 +31,7 @@ class Backend:
 
     live = True
     numbered = True
+    any_size = False  # it gives frames of its own size, near to what was asked for
     source = ""
 
     def __init__(self, folder: Path) -> None:
@@ -199,12 +200,17 @@ class V4l2(Backend):
     """A real V4L2 camera, where there is one."""
 
     numbered = False
+    any_size = True
 
     def start(self) -> None:
         cameras = v4l2_cameras()
         if not cameras:
             pytest.skip("needs a V4L2 camera, such as the kernel's vivid: modprobe vivid")
         self.source, self.vivid = cameras[0].source, cameras[0].driver == "vivid" and shutil.which("v4l2-ctl")
+
+    def stop(self) -> None:
+        if self.vivid:
+            self.plug()
 
     def stall(self) -> None:
         self._control("percentage_of_dropped_buffers=100")

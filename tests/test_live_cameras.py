@@ -22,7 +22,7 @@ from device.cameras.gstreamer import argus_pipeline
 from device.cameras.newest import NewestFrame
 from device.cameras.sensor_clock import SensorClock
 from device.cameras.stream import without_password
-from device.cameras.v4l2 import buffer_time_ns, checked_pixels, pixel_format
+from device.cameras.v4l2 import buffer_time_ns, checked_pixels, pixel_formats
 from device.config import CameraConfig
 from device.errors import CameraError
 from device.frame import Frame
@@ -283,7 +283,7 @@ class TestV4l2:
     """What can be tested without a device; the contract runs on a real one where there is one."""
 
     def test_raw_frames_while_usb_2_can_carry_them(self):
-        assert [pixel_format(640, 480), pixel_format(1280, 720)] == ["YUYV", "MJPG"]
+        assert [pixel_formats(640, 480)[0], pixel_formats(1280, 720)[0]] == ["YUYV", "MJPG"]
 
     @pytest.mark.parametrize(("stamp_ms", "ns"), [(1234.567891, 1_234_567_891), (0.0, None), (-1.0, None)])
     def test_the_buffers_time(self, stamp_ms: float, ns: int | None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
+import gc
 import logging
 import os
 import time
@@ -36,7 +37,7 @@ class Picamera2Source:
         # As long as libcamera itself waits for a frame before it gives up, and a second more.
         self._patience_s = 1.0 + max(1.0, 5 / config.frame_rate_hz)
         self._picamera2 = import_picamera2(self._name)
-        self._camera = self._open(number)
+        self._camera: Any = self._open(number)
         try:
             self._start(config)
         except Exception as error:  # picamera2 and libcamera raise whatever they like.
@@ -69,10 +70,15 @@ class Picamera2Source:
         )
 
     def close(self) -> None:
-        if self._camera.is_open:
-            # Without it, close() would wait for ever behind a request that never came.
-            self._camera.cancel_all_and_flush()
-            self._camera.close()
+        camera, self._camera = self._camera, None
+        if camera is None:
+            return
+        # Without it, close() would wait for ever behind a request that never came.
+        camera.cancel_all_and_flush()
+        camera.close()
+        # picamera2's objects hold each other, and with them handles, until they are collected; that may take hours.
+        del camera
+        gc.collect()
 
     def _open(self, number: int) -> Any:
         kind = self._picamera2.Picamera2

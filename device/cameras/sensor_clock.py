@@ -28,7 +28,7 @@ class SensorClock:
         self.refused += 1
         if self.refused == 1:
             log.warning(
-                "%s: a frame's time stamp is %.1f s off; such ages are counted from its arrival",
+                "%s: by its time stamp a frame is %.3f s old; such ages are counted from its arrival",
                 self._name,
                 (now_ns - stamp_ns) / 1e9,
             )

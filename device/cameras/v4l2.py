@@ -36,8 +36,12 @@ class V4l2Source:
                 f"{path}: cannot be opened as a camera; end other programs that use it, and see which of the "
                 "/dev/video* are cameras: python -m device cameras"
             )
-        settings = {
-            cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*pixel_format(config.width_px, config.height_px))),
+        for name in pixel_formats(config.width_px, config.height_px):
+            code = cv2.VideoWriter.fourcc(*name)
+            self._capture.set(cv2.CAP_PROP_FOURCC, code)
+            if int(self._capture.get(cv2.CAP_PROP_FOURCC)) == code:
+                break
+        settings: dict[int, float] = {
             cv2.CAP_PROP_FRAME_WIDTH: config.width_px,
             cv2.CAP_PROP_FRAME_HEIGHT: config.height_px,
             cv2.CAP_PROP_FPS: config.frame_rate_hz,
@@ -75,9 +79,12 @@ class V4l2Source:
         self._capture.release()
 
 
-def pixel_format(width_px: int, height_px: int) -> str:
-    """The V4L2 format to ask for. USB 2 carries raw frames of 640x480 at 30 frames/s, and larger ones as JPEG only."""
-    return "YUYV" if width_px * height_px <= _MOST_RAW_PIXELS else "MJPG"
+def pixel_formats(width_px: int, height_px: int) -> tuple[str, str]:
+    """The V4L2 formats to ask for, the better one first; left to itself OpenCV may take one that it cannot decode.
+
+    USB 2 carries raw frames of 640x480 at 30 frames/s, and larger ones as JPEG only.
+    """
+    return ("YUYV", "MJPG") if width_px * height_px <= _MOST_RAW_PIXELS else ("MJPG", "YUYV")
 
 
 def buffer_time_ns(stamp_ms: float) -> int | None:

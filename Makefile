@@ -38,6 +38,10 @@ report: .venv/dev  ## report on latency logs: make report LOG=logs/... (a log or
 bench: .venv/device  ## measure this machine with every runtime and number of threads
 	@$(PY) -m device bench
 
+.PHONY: cameras
+cameras: .venv/device  ## list the cameras that are there
+	@$(PY) -m device cameras
+
 .PHONY: check
 check: .venv/device  ## test config.yaml, model and camera: make check SOURCE=/path/or/uri
 	@$(PY) -m device check $(if $(SOURCE),--source $(SOURCE))
@@ -74,14 +78,19 @@ lint: .venv/dev  ## ruff and mypy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
+.venv/tests: requirements/fakepi.txt .venv/dev
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
 .PHONY: test
-test: .venv/dev  ## install what the tests need, and run them
+test: .venv/tests  ## install what the tests need, and run them
+	@bash tests/packages.sh
 	@$(PY) -m training.data || echo "tests that need Fashion-MNIST will be skipped"
 	@$(PY) -m pytest
 
 .PHONY: soak
-soak: .venv/device  ## run for MINUTES (default 10) and watch the memory
-	@$(PY) tests/soak.py $(or $(MINUTES),10)
+soak: .venv/tests  ## run for MINUTES (default 10) on a simulated Pi, or on SOURCE, and watch the memory
+	@$(PY) tests/soak.py $(or $(MINUTES),10) $(SOURCE)
 
 .PHONY: lock
 lock: .venv/dev  ## pin the packages of pyproject.toml, with hashes, into requirements/

@@ -1,4 +1,4 @@
-"""`python -m device`: run, classify, report, compare, bench, check."""
+"""`python -m device`: run, classify, report, compare, bench, check, cameras."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="answer frames until the source ends")
-    run.add_argument("--source", help="camera URI: synthetic://, an image, a folder, a video (camera.source)")
+    run.add_argument("--source", help="camera URI: csi://0, /dev/video0, rtsp://..., a file, ... (camera.source)")
     run.add_argument("--frames", type=_positive, metavar="N", help="stop after N frames")
     run.add_argument("--log", type=Path, metavar="DIR", help="folder of the latency log (log.directory)")
     run.add_argument("--picture", type=Path, metavar="PNG", help="at the end, draw the last answer into this file")
@@ -64,10 +64,15 @@ def _parser() -> argparse.ArgumentParser:
     add_report_and_compare(commands)
     bench = add_bench(commands, _settings)
 
-    check = commands.add_parser("check", help="test config, model and camera; answer one frame")
+    check = commands.add_parser("check", help="test config, model and camera; answer some frames, draw the last")
     check.add_argument("--source", help="camera URI (camera.source)")
+    check.add_argument("--json", action="store_true", help="what was found as one JSON object")
     check.add_argument("--picture", type=Path, metavar="PNG", default=Path("check.png"))
     check.set_defaults(command=_check)
+
+    cameras = commands.add_parser("cameras", help="list the cameras that are there")
+    cameras.add_argument("--json", action="store_true", help="one JSON array")
+    cameras.set_defaults(command=_cameras)
 
     for command in (run, classify, check, bench):
         command.add_argument("--config", type=Path, metavar="FILE", help="settings (default: config.yaml, if there)")
@@ -84,13 +89,18 @@ def _positive(text: str) -> int:
 
 def _settings(options: argparse.Namespace) -> Config:
     """Defaults < config.yaml < command line."""
-    config = load_config(options.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None))
+    config = load_config(_config_path(options))
     if getattr(options, "source", None):
         config = msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, source=options.source))
     if options.model:
         model = msgspec.structs.replace(config.model, path=str(options.model.absolute()))
         config = msgspec.structs.replace(config, model=model)
     return config
+
+
+def _config_path(options: argparse.Namespace) -> Path | None:
+    path: Path | None = options.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    return path
 
 
 def _open_classifier(config: Config) -> Any:
@@ -100,12 +110,14 @@ def _open_classifier(config: Config) -> Any:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from device.camera import open_camera
+    from device.camera import is_live, live_camera, open_camera
     from device.decision import Decision
     from device.health import HealthMonitor, HealthReader
     from device.latency_log import LatencyLog
     from device.loop import run
+    from device.reconnect import Reconnecting
     from device.sinks import AnswerPrinter, LastResult, Progress, Score
+    from device.systemd import ServiceNotifier
 
     config = _settings(options)
     classifier = _open_classifier(config)
@@ -119,10 +131,12 @@ def _run(options: argparse.Namespace) -> int:
         header = _header(config, camera.description, classifier)
         latency = stack.enter_context(LatencyLog(directory, header, config.log))
         stack.enter_context(HealthMonitor(HealthReader(disk=directory), config.log.health_s, latency.health))
+        if is_live(config.camera.source):
+            camera = stack.enter_context(Reconnecting(camera, lambda: live_camera(config.camera), on_gap=latency.gap))
         signals = stack.enter_context(_closing_on_signals(camera))
         print(f"{camera.description}\n{header.model} ({header.model_sha256[:12]}) in {header.runtime}")
         progress = stack.enter_context(Progress(options.frames or camera.frame_count))
-        sinks = (latency, AnswerPrinter(progress.write), progress, last, score)
+        sinks = (latency, AnswerPrinter(progress.write), progress, last, score, ServiceNotifier())
         frames = itertools.islice(camera, options.frames)
         run(frames, classifier, decision, sinks, warmup_s=config.log.warmup_s)
         latency.ended = "signal" if signals else "frames" if options.frames == latency.frames else "source"
@@ -223,24 +237,52 @@ def _classify(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from device.camera import open_camera
-    from device.decision import Decision
+    from device.camera import is_live, open_camera
+    from device.check import CheckReport, advice_for, brightness_of, render, sharpness_of, watch
     from device.images import write_image
-    from device.loop import run
     from device.picture import draw_result
-    from device.sinks import LastResult
 
     config = _settings(options)
     classifier = _open_classifier(config)
-    print(f"model: {classifier.card.name}, {classifier.card.size_bytes} bytes, in {classifier.runtime}")
-    last = LastResult()
     with open_camera(config.camera) as camera:
-        print(f"camera: {camera.description}")
-        run(itertools.islice(camera, 1), classifier, Decision(classifier.card.unsure_below), [last])
-    if last.result is None:
-        raise CameraError(f"camera.source {config.camera.source}: gave no frame")
-    height, width = last.result.frame.pixels.shape[:2]
-    print(f"frame: {width}x{height}, answer: {last.result.decision} (best {last.result.prediction.label})")
-    write_image(options.picture, draw_result(last.result))
-    print(f"picture: {options.picture}")
+        result, frames, rate_hz = watch(camera, classifier, seconds=3.0 if is_live(config.camera.source) else 0.0)
+        description = camera.description
+    write_image(options.picture, draw_result(result))
+    pixels = result.frame.pixels
+    brightness, sharpness = brightness_of(pixels), sharpness_of(pixels)
+    report = CheckReport(
+        config=str(_config_path(options) or ""),
+        model=classifier.card.name,
+        model_sha256=classifier.card.sha256,
+        runtime=str(classifier.runtime),
+        source=config.camera.source,
+        camera=description,
+        width_px=pixels.shape[1],
+        height_px=pixels.shape[0],
+        colour=pixels.ndim == 3,
+        frames=frames,
+        rate_hz=rate_hz,
+        brightness=brightness,
+        sharpness=sharpness,
+        label=result.prediction.label,
+        score=result.prediction.score,
+        decision=result.decision,
+        advice=advice_for(brightness, sharpness),
+        picture=str(options.picture),
+    )
+    print(msgspec.json.encode(report).decode() if options.json else render(report))
+    return 0
+
+
+def _cameras(options: argparse.Namespace) -> int:
+    from device.cameras.listing import find_cameras
+
+    found = find_cameras()
+    if options.json:
+        print(msgspec.json.encode([camera._asdict() for camera in found]).decode())
+        return 0
+    for camera in found:
+        print(f"{camera.source:14s} {camera.name} ({camera.driver})")
+    if not found:
+        print("no camera found; network cameras do not announce themselves: name one as rtsp://... or http://...")
     return 0

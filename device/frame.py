@@ -15,9 +15,11 @@ class Frame:
 
     pixels: uint8, shape (height, width, 3) in B,G,R order or (height, width) gray.
     sequence: number of this frame at the source, from 0; a jump is frames skipped.
-    captured_ns: `time.monotonic_ns()` when the frame was exposed, or read if that is unknown.
-    exposed_ns: CLOCK_MONOTONIC ns at which its exposure started, None where the sensor does not tell.
-    dequeued_ns: monotonic ns when it left the camera's own queue and was in our hands, None where unknown.
+    captured_ns: `time.monotonic_ns()` when its exposure began, or when it was read if that is unknown.
+    exposed_ns: the same clock when its exposure began, where the sensor tells.
+    dequeued_ns: the same clock when it left the camera's own queue and was in our hands, for live cameras.
+    exposure_us, gain, lux: exposure time in microseconds, analogue times digital gain, estimated light.
+    None where unknown.
     origin: where the picture came from, for people (a path, or "").
     truth: the label when the source knows it (synthetic frames), else None.
     """
@@ -25,10 +27,13 @@ class Frame:
     pixels: Array
     sequence: int
     captured_ns: int
-    exposed_ns: int | None = None
-    dequeued_ns: int | None = None
     origin: str = ""
     truth: str | None = None
+    exposed_ns: int | None = None
+    dequeued_ns: int | None = None
+    exposure_us: float | None = None
+    gain: float | None = None
+    lux: float | None = None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ class State(msgspec.Struct, frozen=True):
     temperature_c: Optional[float]  # noqa: UP045
     label: Optional[str] = None  # noqa: UP045
     best: Optional[str] = None  # noqa: UP045
-    score: Optional[float] = None  # noqa: UP045
     scores: Optional[Dict[str, float]] = None  # noqa: UP045
     garment: Optional[float] = None  # noqa: UP045
     truth: Optional[str] = None  # noqa: UP045
@@ -99,7 +98,6 @@ class Slot:
             temperature_c=temperature_c,
             label=result.decision if result else None,
             best=prediction.label if prediction else None,
-            score=prediction.score if prediction else None,
             scores=prediction.by_label() if prediction else None,
             garment=prediction.garment if prediction else None,
             truth=result.frame.truth if result else None,

@@ -53,8 +53,10 @@ async function show(bytes) {
   const news = JSON.parse(decoder.decode(bytes.subarray(0, end)));
   const pictures = bytes.subarray(end + 1);
   if (pictures.length) {
+    // Decode first: then all that is drawn below appears at once.
+    const jpeg = new Blob([pictures.subarray(SIDE * SIDE)], { type: "image/jpeg" });
+    drawPicture(await createImageBitmap(jpeg));
     drawSeen(pictures.subarray(0, SIDE * SIDE));
-    await drawPicture(pictures.subarray(SIDE * SIDE));
   }
   text("source", `${news.source} · model ${news.model}`);
   showAnswer(news);
@@ -79,8 +81,7 @@ function text(id, value) {
   if (element.textContent !== value) element.textContent = value;  // Unchanged text is not read out again.
 }
 
-async function drawPicture(jpeg) {
-  const image = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+function drawPicture(image) {
   const canvas = byId("picture");
   if (canvas.width !== image.width || canvas.height !== image.height) {
     canvas.width = image.width;
@@ -105,10 +106,13 @@ function showAnswer(news) {
   document.body.dataset.answer = unsure ? "unsure" : "label";
   document.title = `${news.label} · garmentcam`;
   text("label", news.label);
-  text("confidence", unsure ? "" : percent(news.scores[news.label] * news.garment));
+  // The answer is smoothed over frames, so for a moment it may not be what this frame alone would say.
+  const agreed = news.best === news.label;
+  text("confidence", agreed ? percent(news.scores[news.best]) : "");
   const parts = [];
-  if (news.best !== news.label) parts.push(`best guess: ${news.best} ${percent(news.score * news.garment)}`);
-  if (news.truth) parts.push(`shown: ${news.truth}`);
+  if (news.garment < 0.5) parts.push("probably none of the ten");
+  else if (!agreed) parts.push(`${unsure ? "maybe" : "now"} ${news.best} ${percent(news.scores[news.best])}`);
+  if (news.truth) parts.push(`truth: ${news.truth}`);
   text("detail", parts.join(" · "));
 }
 
@@ -157,7 +161,7 @@ function showLatency(news) {
     }
     text(name, us === null ? "–" : milliseconds(us));
   }
-  text("spark-top", values.length ? `newest ${values.length} frames, up to ${milliseconds(Math.max(...values))}` : "");
+  text("spark-top", values.length ? `${values.length} frames, max ${milliseconds(Math.max(...values))}` : "");
   text("rate", news.rate_hz === null || news.stale ? "–" : `${news.rate_hz.toFixed(1)} /s`);
   const all = news.skipped + news.answered;
   text("skipped", news.skipped ? `${news.skipped} (${((100 * news.skipped) / all).toFixed(1)} %)` : "0");

@@ -76,6 +76,11 @@ class LiveView:
         """How many pictures were made for pages so far."""
         return self._pictures.encoded
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks."""
+        return self._slot.watched
+
     def close(self) -> None:
         """Close every page's connection, and end the thread."""
         with contextlib.suppress(RuntimeError):  # The loop has ended already.

@@ -21,6 +21,7 @@ MOST_CONNECTIONS = 64
 """More are closed at once: a stranger must not use up the open files that the log and the camera need."""
 _HEADER_TIMEOUT_S = 10.0
 _GOODBYE_S = 0.05
+_END_S = 0.5
 
 
 def listen(config: ViewConfig) -> list[socket.socket]:
@@ -56,8 +57,12 @@ async def serve(sockets: list[socket.socket], config: ViewConfig, broadcast: Bro
     finally:
         server.stop()
         broadcast.drop_all("the run has ended")
-        await asyncio.sleep(_GOODBYE_S)
+        await asyncio.sleep(_GOODBYE_S)  # For these words to leave.
         server.close_streams()
+        # What was reading or writing ends by that; a task left behind would be reported with a traceback.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        if rest:
+            await asyncio.wait(rest, timeout=_END_S)
 
 
 class _Server(HTTPServer):

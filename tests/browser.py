@@ -37,6 +37,8 @@ def browser(width_px: int = 1280, height_px: int = 800, *, scale: float = 1, dar
             driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
             scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
             driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+            driver.get("about:blank")
+            driver.get_log("performance")  # The browser's own start page.
             yield driver
         finally:
             driver.quit()

@@ -359,13 +359,12 @@ def test_garbage_is_dropped_quietly(request_bytes: bytes, caplog: pytest.LogCapt
     with viewing() as view:
         stranger = socket.create_connection(("127.0.0.1", view.port), timeout=10)
         with stranger:
-            try:
+            with contextlib.suppress(OSError):  # It may be closed in the middle.
                 stranger.sendall(request_bytes)
                 stranger.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionError):
                 while stranger.recv(1 << 16):
                     pass
-            except OSError as error:  # Closed in the middle, which is fine; left open is not.
-                assert not isinstance(error, TimeoutError)
         assert get(view).status == 200
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
 

@@ -65,8 +65,10 @@ async function show(bytes) {
   if (news.stale) {
     const seconds = Math.floor(news.age_s);
     state("stale", "no frames", `No frame for ${seconds} s. Is the camera connected?`);
-  } else {
+  } else if (news.scores) {
     state("live", "live", "");
+  } else {
+    state("connecting", "waiting for a frame", "");
   }
 }
 

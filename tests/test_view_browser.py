@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser import BROWSER, DRIVER, MISSING, browser
-from test_view import TOKEN, feeding, result, viewing, wait_until
 
+from browser import BROWSER, DRIVER, MISSING, browser
 from conftest import ROOT, SHIPPED_MODEL
 from device.labels import LABELS, UNSURE
+from test_view import TOKEN, feeding, result, viewing, wait_until
 
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason=MISSING)
 
@@ -142,6 +142,9 @@ def test_a_lost_camera_and_an_ended_program_are_told_and_come_back():
         wait_for(driver, "stale")
         assert "Is the camera connected?" in text(driver, "notice")
         assert text(driver, "status") == "no frames"
+        notice = text(driver, "notice")
+        time.sleep(2)
+        assert text(driver, "notice") == notice  # Not read out again each second.
         with feeding(view, 30):
             wait_for(driver, "live")
         assert text(driver, "notice") == ""

@@ -63,8 +63,11 @@ async function show(bytes) {
   showScores(news);
   showLatency(news);
   if (news.stale) {
-    const seconds = Math.floor(news.age_s);
-    state("stale", "no frames", `No frame for ${seconds} s. Is the camera connected?`);
+    // One text for the whole gap: a screen reader would read out every change.
+    if (document.body.dataset.state !== "stale") {
+      const since = new Date(Date.now() - 1000 * news.age_s).toLocaleTimeString();
+      state("stale", "no frames", `No frame since ${since}. Is the camera connected?`);
+    }
   } else if (news.scores) {
     state("live", "live", "");
   } else {

@@ -277,7 +277,6 @@ def test_a_token_is_asked_for_once():
         ("evil.example", 403),
         ("localhost.evil.example", 403),
         ("127.0.0.1.evil.example:8028", 403),
-        ("", 403),
     ],
 )
 def test_only_a_host_header_of_this_machine_is_answered(host: str, status: int):
@@ -421,11 +420,8 @@ def test_a_port_in_use_and_a_foreign_address_are_clear_errors(tmp_path: Any):
     assert done.returncode == 1
     assert f"error: view.host 127.0.0.1, view.port {view.port}: Address already in use: another program" in done.stderr
     assert "Traceback" not in done.stderr
-    with (
-        pytest.raises(ConfigError, match="expected an address of this machine"),
-        viewing(host="192.0.2.7", token=TOKEN),
-    ):
-        pass
+    with pytest.raises(ConfigError, match="expected an address of this machine"):
+        LiveView(ViewConfig(host="192.0.2.7", token=TOKEN), source="", model="")
 
 
 def test_closing_twice_tells_pages_and_frees_the_port_and_the_thread():

@@ -10,7 +10,7 @@ done < "$(dirname "$0")/packages.txt"
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing for the tests: ${missing[*]} ..."
     export DEBIAN_FRONTEND=noninteractive
-    (apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}") >/tmp/garmentcam-apt.log 2>&1 && exit 0
-    tail -3 /tmp/garmentcam-apt.log >&2
+    said=$(apt-get update 2>&1 && apt-get install --yes --no-install-recommends "${missing[@]}" 2>&1) && exit 0
+    tail -3 <<<"$said" >&2
 fi
 echo "some tests will be skipped; for them: sudo apt install ${missing[*]}"

@@ -229,6 +229,16 @@ def test_the_figures_are_of_the_newest_frames_and_without_warm_up():
     assert (state.p50_us, state.p99_us) == (1149, 1296)
 
 
+def test_the_rate_forgets_a_gap():
+    now_s = 0.0
+    slot = Slot("", "", clock=lambda: round(now_s * 1e9))
+    assert slot.state(None, None).rate_hz is None
+    for pause_s in [0.1] * 100 + [60.0] + [0.05] * 60:
+        now_s += pause_s
+        slot.put(result())
+    assert slot.state(None, None).rate_hz == pytest.approx(20)
+
+
 def test_a_slow_camera_is_not_called_lost():
     now_s = 0.0
     slot = Slot("", "", clock=lambda: round(now_s * 1e9))
@@ -546,6 +556,23 @@ def test_asking_without_reading_gains_nothing():
 def resident_mb() -> float:
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def test_pages_that_come_and_go_leave_nothing_behind():
+    with viewing() as view, feeding(view):
+        for _ in range(50):
+            page(view).close()
+        wait_until(lambda: not view.watched)
+        gc.collect()
+        files, before_mb = len(os.listdir("/proc/self/fd")), resident_mb()
+        for _ in range(300):
+            looking = page(view)
+            read(looking)
+            looking.close()
+        wait_until(lambda: not view.watched)
+        gc.collect()
+        wait_until(lambda: len(os.listdir("/proc/self/fd")) <= files)
+        assert resident_mb() < before_mb + 5
 
 
 def test_fifty_pages_do_not_slow_the_loop():

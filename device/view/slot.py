@@ -12,9 +12,10 @@ from device.arrays import Array
 from device.frame import Result
 
 REMEMBERED = 300
-"""Frames in the sparkline, the percentiles and the rate: ten seconds at 30 frames/s."""
+"""Frames in the sparkline and the percentiles: ten seconds at 30 frames/s."""
 
 _LEAST_FOR_P99 = 100  # Under so many samples it is the maximum in disguise.
+_RATE_WINDOW_NS = 3_000_000_000
 _STALE_S = 2.0
 _STALE_PERIODS = 5.0
 
@@ -25,7 +26,7 @@ class State(msgspec.Struct, frozen=True):
     age_s: since the newest answer; stale: it is older than a living camera's would be.
     latencies_us: frame in hand to answer, of the newest frames, oldest first, warm-up left out.
     skipped: frames of the camera that were not answered since the start; answered: those that were.
-    rate_hz: answers a second over the remembered frames.
+    rate_hz: answers a second, over the newest three seconds of answers.
     """
 
     source: str
@@ -80,8 +81,7 @@ class Slot:
         """What there is to say now. result: the one whose scores are shown."""
         timed = self._timed
         ring = np.roll(self._ring, -timed, axis=1)[:, max(0, REMEMBERED - timed) :]
-        span_s = (int(ring[0, -1]) - int(ring[0, 0])) / 1e9 if timed > 1 else 0.0
-        rate_hz = (ring.shape[1] - 1) / span_s if span_s > 0 else None
+        rate_hz = _rate_hz(ring[0])
         age_s = max(0, self._clock() - self._arrived_ns) / 1e9
         prediction = result.prediction if result else None
         return State(
@@ -102,6 +102,16 @@ class Slot:
             garment=prediction.garment if prediction else None,
             truth=result.frame.truth if result else None,
         )
+
+
+def _rate_hz(arrived_ns: Array) -> float | None:
+    """Answers a second: over the newest seconds, so that a gap is soon forgotten, or over the newest two answers."""
+    if len(arrived_ns) < 2:
+        return None
+    recent = arrived_ns[arrived_ns >= arrived_ns[-1] - _RATE_WINDOW_NS]
+    recent = recent if len(recent) > 1 else arrived_ns[-2:]
+    span_s = (int(recent[-1]) - int(recent[0])) / 1e9
+    return (len(recent) - 1) / span_s if span_s > 0 else None
 
 
 def _percentile(latencies_ns: Array, percent: int, least: int) -> float | None:

@@ -579,7 +579,7 @@ def test_fifty_pages_do_not_slow_the_loop():
     """The same run, first without pages, then with 25 that stall and 25 that read. Bounds for a busy machine."""
     camera = SyntheticCamera(CameraConfig(frame_rate_hz=30))
     classifier, decision = Classifier(SHIPPED_MODEL), Decision(0.3)
-    with viewing(stall_s=1.0, max_rate_hz=10) as view, camera:
+    with viewing(stall_s=3.0, max_rate_hz=10) as view, camera:
         frames = iter(camera)
 
         def answered_share(seconds: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import selectors
 import socket
 import sys
@@ -39,6 +40,7 @@ def is_dropped(page: websocket.WebSocket, deadline_s: float) -> bool:
 
 
 def main(port: int, stalled_count: int, reading_count: int) -> None:
+    os.nice(19)  # Pages run on other machines: they must not take the processor from the loop under test.
     silent = [stalled(port) for _ in range(stalled_count)]
     readers = [websocket.create_connection(f"ws://127.0.0.1:{port}/live", timeout=10) for _ in range(reading_count)]
     selector = selectors.DefaultSelector()

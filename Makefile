@@ -1,4 +1,5 @@
-# `make` prints this list. Everything is installed into .venv, and nothing outside this folder.
+# `make` prints this list. Everything is installed into .venv, and nothing outside this folder; only `make test`,
+# run by root on Debian, also installs the packages of tests/packages.txt.
 PYTHON ?= python3
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -27,8 +28,8 @@ setup: .venv/dev  ## install everything that a workstation needs
 
 # ---- run
 .PHONY: demo
-demo: .venv/device  ## answer made-up camera frames with the shipped model; no camera needed
-	@$(PY) -m device run --source synthetic:// --frames 600 --log logs --picture reports/demo.png
+demo: .venv/device  ## answer made-up camera frames with the shipped model; VIEW=1 shows it in a browser until Ctrl-C
+	@$(PY) -m device run --source synthetic:// $(if $(VIEW),--view,--frames 600) --log logs --picture reports/demo.png
 
 .PHONY: report
 report: .venv/dev  ## report on latency logs: make report LOG=logs/... (a log or a folder; default: the newest)
@@ -87,6 +88,10 @@ test: .venv/tests  ## install what the tests need, and run them
 	@bash tests/packages.sh
 	@$(PY) -m training.data || echo "tests that need Fashion-MNIST will be skipped"
 	@$(PY) -m pytest
+
+.PHONY: view-picture
+view-picture: .venv/dev  ## draw the live view's page for the README; needs Chromium
+	@$(PY) tests/view_picture.py docs/view.png
 
 .PHONY: soak
 soak: .venv/tests  ## run for MINUTES (default 10) on a simulated Pi, or on SOURCE, and watch the memory

@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--as-fast-as-possible", action="store_true", help="do not pace files and synthetic:// as a live camera would"
     )
+    run.add_argument("--view", action="store_true", help="show it in a browser, at the address printed (view.enabled)")
     run.set_defaults(command=_run)
 
     classify = commands.add_parser("classify", help="answer image files, each as one camera frame")
@@ -92,6 +93,8 @@ def _settings(options: argparse.Namespace) -> Config:
     config = load_config(_config_path(options))
     if getattr(options, "source", None):
         config = msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, source=options.source))
+    if getattr(options, "view", False):
+        config = msgspec.structs.replace(config, view=msgspec.structs.replace(config.view, enabled=True))
     if options.model:
         model = msgspec.structs.replace(config.model, path=str(options.model.absolute()))
         config = msgspec.structs.replace(config, model=model)
@@ -130,17 +133,29 @@ def _run(options: argparse.Namespace) -> int:
         )
         header = _header(config, camera.description, classifier)
         latency = stack.enter_context(LatencyLog(directory, header, config.log))
-        stack.enter_context(HealthMonitor(HealthReader(disk=directory), config.log.health_s, latency.health))
+        health = stack.enter_context(HealthMonitor(HealthReader(disk=directory), config.log.health_s, latency.health))
+        view = _open_view(config, header, health, stack)
         if is_live(config.camera.source):
             camera = stack.enter_context(Reconnecting(camera, lambda: live_camera(config.camera), on_gap=latency.gap))
         signals = stack.enter_context(_closing_on_signals(camera))
         print(f"{camera.description}\n{header.model} ({header.model_sha256[:12]}) in {header.runtime}")
         progress = stack.enter_context(Progress(options.frames or camera.frame_count))
-        sinks = (latency, AnswerPrinter(progress.write), progress, last, score, ServiceNotifier())
+        sinks = (latency, AnswerPrinter(progress.write), progress, last, score, ServiceNotifier(), *view)
         frames = itertools.islice(camera, options.frames)
         run(frames, classifier, decision, sinks, warmup_s=config.log.warmup_s)
         latency.ended = "signal" if signals else "frames" if options.frames == latency.frames else "source"
     return _summary(latency.path, last, score, options.picture)
+
+
+def _open_view(config: Config, header: Any, health: Any, stack: contextlib.ExitStack) -> list[Any]:
+    """The live view as a list of sinks, empty where it is off."""
+    if not config.view.enabled:
+        return []
+    from device.view.live import LiveView
+
+    view = stack.enter_context(LiveView(config.view, source=header.source, model=header.model, health=health))
+    print(f"live view: {view.address}" + (" (asks for view.token once)" if config.view.token else ""))
+    return [view]
 
 
 def _summary(log_path: Path, last: Any, score: Any, picture_path: Path | None) -> int:

@@ -122,7 +122,7 @@ def render(summary: dict[str, Any]) -> str:
 
     rows, problems = [], []
     for row in summary["rows"]:
-        name = Path(row["model"]).name
+        name = "/".join(Path(row["model"]).parts[-2:])
         if row["error"]:
             problems.append(f"{name}, {row['runtime']}, {row['threads']} threads: {row['error']}")
             continue

@@ -253,6 +253,7 @@ def _classify(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from device.camera import is_live, open_camera
+    from device.cameras.stream import without_password
     from device.check import CheckReport, advice_for, brightness_of, render, sharpness_of, watch
     from device.images import write_image
     from device.picture import draw_result
@@ -270,7 +271,7 @@ def _check(options: argparse.Namespace) -> int:
         model=classifier.card.name,
         model_sha256=classifier.card.sha256,
         runtime=str(classifier.runtime),
-        source=config.camera.source,
+        source=without_password(config.camera.source),
         camera=description,
         width_px=pixels.shape[1],
         height_px=pixels.shape[0],

@@ -56,6 +56,10 @@ class Backend:
     def plug(self) -> None:
         """It is there again, and does not stall."""
 
+    def remove(self) -> None:
+        """It is not there when it is opened."""
+        self.unplug()
+
 
 class Synthetic(Backend):
     live = numbered = False
@@ -140,6 +144,9 @@ class GStreamer(Video):
     def unplug(self) -> None:
         self.stop()
 
+    def remove(self) -> None:
+        self.source = "gst:filesrc location=/nowhere ! jpegdec"
+
 
 class Http(Backend):
     """A server of Motion JPEG, as network cameras have them."""
@@ -206,7 +213,8 @@ class V4l2(Backend):
         cameras = v4l2_cameras()
         if not cameras:
             pytest.skip("needs a V4L2 camera, such as the kernel's vivid: modprobe vivid")
-        self.source, self.vivid = cameras[0].source, cameras[0].driver == "vivid" and shutil.which("v4l2-ctl")
+        self.source = self._device = cameras[0].source
+        self.vivid = cameras[0].driver == "vivid" and shutil.which("v4l2-ctl")
 
     def stop(self) -> None:
         if self.vivid:
@@ -221,10 +229,13 @@ class V4l2(Backend):
     def plug(self) -> None:
         self._control("percentage_of_dropped_buffers=0")
 
+    def remove(self) -> None:
+        self.source = "/dev/video77"
+
     def _control(self, setting: str) -> None:
         if not self.vivid:
             pytest.skip("only vivid's faults can be commanded, with v4l2-ctl")
-        subprocess.run(["v4l2-ctl", "-d", self.source, "-c", setting], check=True)
+        subprocess.run(["v4l2-ctl", "-d", self._device, "-c", setting], check=True)
 
 
 BACKENDS = [Synthetic, Image, Folder, Video, Csi, GStreamer, Http, Rtsp, V4l2]

@@ -159,12 +159,10 @@ class TestLive:
         assert [frame.sequence for frame in frames] == sorted({frame.sequence for frame in frames})
 
     def test_a_camera_that_is_not_there_is_an_error_at_once(self, live: Backend):
-        live.unplug()
-        if live.source.startswith("gst:"):
-            live.source = "gst:filesrc location=/nowhere ! jpegdec"
+        live.remove()
         start = time.monotonic()
-        with pytest.raises(CameraError) as caught, live.open() as camera:
-            list(camera)
+        with pytest.raises(CameraError) as caught:
+            live.open()
         assert time.monotonic() - start < 12
         assert_helpful(caught.value, live)
 

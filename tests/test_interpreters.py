@@ -32,6 +32,10 @@ def test_the_loop_and_classify_run(version: str, tmp_path: Path, garments):
     done = subprocess.run(install, capture_output=True, text=True, check=False, env=with_our_tools())
     assert done.returncode == 0, done.stderr
 
+    everything = "import importlib, pkgutil, device\nfor m in pkgutil.walk_packages(device.__path__, 'device.'):"
+    imports = f"{everything}\n    if not m.name.endswith('__main__'): importlib.import_module(m.name)"
+    subprocess.run([python, "-W", "error::DeprecationWarning:device", "-c", imports], cwd=ROOT, check=True)
+
     command = [python, "-W", "error::DeprecationWarning:device", "-m", "device"]
     picture = tmp_path / "answer.png"
     run = subprocess.run(

@@ -273,6 +273,9 @@ class TestStream:
             ("rtsp://user:secret@camera:554/live?a=b", "rtsp://user:***@camera:554/live?a=b"),
             ("http://user:p@ss@camera/", "http://user:***@camera/"),
             ("http://camera/stream", "http://camera/stream"),
+            ("http://camera:80/a:b@c", "http://camera:80/a:b@c"),
+            ("rtsp://user:secret@[::1", "rtsp://user:***@[::1"),
+            ("gst:videotestsrc", "gst:videotestsrc"),
         ],
     )
     def test_a_password_stays_out_of_messages_and_logs(self, url: str, shown: str):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import Callable
-from urllib.parse import urlsplit
 
 import cv2
 
+from device.cameras.opencv_log import errors_only
 from device.errors import CameraError
 from device.frame import Frame
 
-# FFmpeg and OpenCV would tell of each damaged frame and each attempt; errors say what there is to say, once.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")  # AV_LOG_FATAL; read when the first stream is opened.
-cv2.setLogLevel(2)  # errors
+# FFmpeg would tell of each damaged frame. This is AV_LOG_FATAL, and is read when the first stream is opened.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")
+errors_only()
 _OPEN_MS = 10000
 _READ_MS = 2000
 
@@ -56,7 +57,4 @@ class StreamSource:
 
 def without_password(url: str) -> str:
     """`url` as it may stand in messages and logs."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}").geturl()
+    return re.sub(r"(?<=://)([^/:]*):[^/]*@", r"\1:***@", url)

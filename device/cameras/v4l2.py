@@ -10,6 +10,7 @@ from typing import Callable
 import cv2
 
 from device.arrays import Array
+from device.cameras.opencv_log import errors_only
 from device.cameras.sensor_clock import SensorClock
 from device.config import CameraConfig
 from device.errors import CameraError
@@ -17,7 +18,7 @@ from device.frame import Frame
 
 # Seconds that OpenCV waits for a frame, instead of ten; read when the first V4L2 camera is opened.
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
-cv2.setLogLevel(2)  # Errors only: ours say what there is to say, once.
+errors_only()
 _MOST_RAW_PIXELS = 640 * 480
 
 

@@ -120,9 +120,9 @@ def _run(options: argparse.Namespace) -> int:
         camera = stack.enter_context(
             open_camera(config.camera, paced=not options.as_fast_as_possible, seed=options.seed)
         )
-        view = _open_view(config, camera.description, classifier.card.name, stack)
         header = _header(config, camera.description, classifier)
         latency = stack.enter_context(LatencyLog(directory, header, flush_s=config.log.flush_s))
+        view = _open_view(config, camera.description, classifier.card.name, stack)
         signals = stack.enter_context(_closing_on_signals(camera))
         print(f"{camera.description}\n{header.model} ({header.model_sha256[:12]}) in {header.runtime}")
         progress = stack.enter_context(Progress(options.frames or camera.frame_count))

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that some tests need (packages.txt beside this file), where it may; else says how.
-# Never fails: those tests skip, with the reason.
-set -u
-missing=()
-while read -r package; do
-    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
-done < <(grep -v "^#" "$(dirname "$0")/packages.txt")
-[ ${#missing[@]} = 0 ] && exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "installing for the tests: ${missing[*]} ..."
+# Installs the Debian packages of tests/packages.txt where that is allowed; else says what is missing.
+set -eu
+cd "$(dirname "$0")"
+missing=$(grep -v '^#' packages.txt | while read -r name; do
+    dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || echo "$name"
+done | xargs)
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+    echo "installing $missing ..."
     export DEBIAN_FRONTEND=noninteractive
-    said=$(apt-get update 2>&1 && apt-get install --yes --no-install-recommends "${missing[@]}" 2>&1) && exit 0
-    tail -3 <<<"$said" >&2
+    # shellcheck disable=SC2086 - a list of names
+    if apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing > /dev/null; then exit 0; fi
 fi
-echo "some tests will be skipped; for them: sudo apt install ${missing[*]}"
+echo "some tests are skipped; on Debian: sudo apt install --no-install-recommends $missing"

@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 
 from conftest import ROOT
-from device.frame import Frame, Prediction, Result, Timings
+from device.frame import Frame, Prediction, Result
 from device.systemd import ServiceNotifier
 
+ANY_TIMINGS = timings()
 ANY = Result(
     Frame(np.zeros((2, 2), np.uint8), 0, 0),
     np.zeros((28, 28), np.uint8),
     Prediction(np.full(10, 0.1, np.float32), 1.0),
     "unsure",
-    Timings(0, 0, 0, 0),
+    ANY_TIMINGS,
     0,
     False,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import http.client
 import itertools
@@ -36,6 +37,7 @@ from device.view.live import LiveView
 from device.view.server import MOST_CONNECTIONS
 from device.view.slot import REMEMBERED, Slot
 
+STAGES = [field.name for field in dataclasses.fields(Timings)]
 TOKEN = "0123456789abcdef-token"
 
 
@@ -48,7 +50,7 @@ def result(sequence: int = 0, *, total_us: float = 1000, skipped: int = 0, warmu
         image=np.arange(784, dtype=np.uint32).astype(np.uint8).reshape(28, 28),
         prediction=Prediction(scores, 0.9),
         decision=LABELS[sequence % 10],
-        timings=Timings(wait_ns=0, preprocess_ns=0, inference_ns=0, total_ns=round(total_us * 1000)),
+        timings=Timings(**{**dict.fromkeys(STAGES, 0), "total_ns": round(total_us * 1000)}),
         skipped=skipped,
         warmup=warmup,
     )
@@ -148,7 +150,7 @@ def test_a_page_gets_the_newest_frame_what_the_model_saw_and_the_scores():
 @pytest.mark.parametrize(("shape", "expected"), [((960, 1280, 3), (480, 640)), ((100, 50), (100, 50))])
 def test_large_frames_are_sent_small_and_gray_ones_work(shape: tuple[int, ...], expected: tuple[int, int]):
     answer = result()
-    answer = Result(**{**vars(answer), "frame": Frame(np.zeros(shape, np.uint8), 0, 0)})
+    answer = dataclasses.replace(answer, frame=Frame(np.zeros(shape, np.uint8), 0, 0))
     with viewing() as view:
         looking = page(view)
         wait_until(lambda: view.watched)
@@ -462,7 +464,7 @@ def test_closing_while_pages_stall_leaves_nothing_behind(caplog: pytest.LogCaptu
         while view.pictures_encoded > encoded:  # Until the network's buffers are full.
             encoded = view.pictures_encoded
             for sequence in range(20):
-                view(Result(**{**vars(result()), "frame": Frame(noise, sequence, 0)}))
+                view(dataclasses.replace(result(), frame=Frame(noise, sequence, 0)))
                 greedy.send("next")
                 time.sleep(0.02)
         silent = socket.create_connection(("127.0.0.1", view.port), timeout=10)
@@ -543,7 +545,7 @@ def test_asking_without_reading_gains_nothing():
         deadline_s = time.monotonic() + 30
         for sequence in itertools.count():
             answer = result(sequence)
-            view(Result(**{**vars(answer), "frame": Frame(noise, sequence, 0)}))
+            view(dataclasses.replace(answer, frame=Frame(noise, sequence, 0)))
             if not view.watched:
                 break
             with contextlib.suppress(OSError):

@@ -13,13 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from latency_logs import write_log
 
 from conftest import ROOT, SHIPPED_MODEL, device_command
 from device.cli import _summary
 from device.config import LogConfig
 from device.labels import LABELS
 from device.sinks import LastResult, Score
+from latency_logs import write_log
 
 
 def test_classify_answers_real_photographs_as_json(photos: list[Path]):

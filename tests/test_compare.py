@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from latency_logs import MS, PERIOD_NS, SECOND, header, read_log, write_log
 
 from conftest import device_command
 from device.compare import compare, render
 from device.health import Health
 from device.latency_read import Run
+from latency_logs import MS, PERIOD_NS, SECOND, header, read_log, write_log
 
 FRAMES = 40 * SECOND // PERIOD_NS
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from latency_logs import MS, PERIOD_NS, PLENTY, SECOND, Clock, header, jittered, read_log, result, timings, write_log
 
 from device.config import LogConfig
 from device.decision import Decision
@@ -26,6 +25,7 @@ from device.log_files import stem_of
 from device.records import Header
 from device.report import summarize
 from device.sinks import AnswerPrinter, LastResult, Progress, Score
+from latency_logs import MS, PERIOD_NS, PLENTY, SECOND, Clock, header, jittered, read_log, result, timings, write_log
 
 
 def replaced(**settings: object) -> LogConfig:

@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from latency_logs import MS, PLENTY, header, jittered, read_log, write_log
 
 from conftest import ROOT, SHIPPED_MODEL, device_command
 from device.errors import LogError
@@ -20,6 +19,7 @@ from device.latency_log import LatencyLog
 from device.latency_read import find_runs, read_run
 from device.log_files import LogFiles, parts_of
 from device.report import render, summarize
+from latency_logs import MS, PLENTY, header, jittered, read_log, write_log
 
 SMALL_PARTS = msgspec.structs.replace(PLENTY, part_mb=0.02, total_mb=0.1)
 

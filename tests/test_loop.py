@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from latency_logs import MS, PLENTY, Clock, header
 
 from conftest import SHIPPED_MODEL
 from device.arrays import Array
@@ -22,6 +21,7 @@ from device.model_card import load_model
 from device.preprocess import PREPROCESSINGS
 from device.report import summarize
 from device.sinks import AnswerPrinter, Score
+from latency_logs import MS, PLENTY, Clock, header
 
 
 def run_frames(frames: list[Frame], ticks: list[int], warmup_s: float = 0.0) -> list[Result]:

@@ -12,7 +12,6 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from latency_logs import MS, PERIOD_NS, PLENTY, SECOND, header, jittered, read_log, write_log
 
 from conftest import device_command
 from device.changes import find_rise
@@ -20,6 +19,7 @@ from device.health import Health
 from device.latency_read import Run
 from device.report import render, summarize, to_csv
 from device.report_plots import draw
+from latency_logs import MS, PERIOD_NS, PLENTY, SECOND, header, jittered, read_log, write_log
 
 FRAMES_A_MINUTE = 60 * SECOND // PERIOD_NS
 START = header(start_utc="2026-03-01T14:00:00+00:00", start_ns=10**12)

@@ -39,7 +39,7 @@ def releases(facts: Facts) -> list[str]:
     others = [name for name in there.releases if name not in there.order]
     marks = {there.current: "runs", there.pending: "pending"}
     names = [*reversed(there.order), *others]
-    notes = (marks.get(name) or ("worked" if name in there.order else "never worked here") for name in names)
+    notes = (marks.get(name) or ("worked" if name in there.order else "not in use") for name in names)
     return [f"{name}  {note:18s} {there.releases[name]}" for name, note in zip(names, notes, strict=True)]
 
 

@@ -22,7 +22,8 @@ ExecStart=/opt/garmentcam/current/venv/bin/python -m device run --config config.
 --log /var/lib/garmentcam/logs
 WorkingDirectory=/opt/garmentcam/current
 SyslogIdentifier=garmentcam
-Environment=PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# No progress bar in the journal.
+Environment=PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TQDM_DISABLE=1
 Restart=always
 RestartSec=2
 TimeoutStopSec=20

@@ -120,9 +120,11 @@ class Layout:
     def prune(self) -> List[str]:
         """Remove what no longer serves: releases beyond the last three, and packages that none of them needs.
 
-        Returns the ids of the removed releases.
+        The three are those that proved healthy last, then the newest others. Returns the ids of the removed releases.
         """
-        keep = {*self.order[-KEEP_RELEASES:], self.linked(self.current), self.linked(self.pending)}
+        ranked = [folder.name for folder in sorted(_entries(self.releases), key=_arrival)]
+        ranked = [name for name in ranked if name not in self.order and not name.startswith(PARTIAL)] + self.order
+        keep = {*ranked[-KEEP_RELEASES:], self.linked(self.current), self.linked(self.pending)}
         removed = []
         for folder in _entries(self.releases):
             if folder.name.startswith(PARTIAL) and abs(time.time() - folder.stat().st_mtime) < _ARRIVAL_S:
@@ -135,6 +137,10 @@ class Layout:
             if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
         return removed
+
+
+def _arrival(release: Path) -> float:
+    return release.stat().st_mtime
 
 
 def _entries(folder: Path) -> List[Path]:

@@ -58,6 +58,8 @@ class Container(Board):
             self._process = subprocess.Popen(
                 ["systemd-nspawn", "--quiet", "--boot", f"--machine=garmentcam-{self.port}", "-D", self._root]
                 + ["--register=no", "--keep-unit", "--resolv-conf=off", "--link-journal=no", "--capability=all"]
+                # Not the clock: it is this machine's.
+                + ["--drop-capability=CAP_SYS_TIME"]
                 + ["--console=pipe"],
                 stdin=subprocess.DEVNULL,
                 stdout=console,

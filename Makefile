@@ -95,19 +95,19 @@ view: .venv/dev  ## open a board's live view through ssh
 uninstall: .venv/dev  ## fetch the logs, then remove everything from the boards
 	@$(DEPLOY)
 
-# ---- a virtual board, for those without one: see tests/board/board.py
+# ---- a virtual board, for those without one: see tests/board/qemu.py
 .PHONY: board
 board: .venv/device  ## start a virtual board: a Debian for arm64 under qemu
 	@bash tests/board/packages.sh
-	@$(PY) tests/board/board.py boot
+	@$(PY) tests/board/qemu.py boot
 
 .PHONY: board-ssh
 board-ssh: .venv/device  ## log in on the virtual board
-	@$(PY) tests/board/board.py ssh
+	@$(PY) tests/board/qemu.py ssh
 
 .PHONY: board-off
 board-off: .venv/device  ## shut the virtual board down
-	@$(PY) tests/board/board.py off
+	@$(PY) tests/board/qemu.py off
 
 # ---- check
 .PHONY: lint

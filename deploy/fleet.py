@@ -130,6 +130,8 @@ class Fleet(BaseStateCallback):
             return
         for line in message.splitlines():
             board, _, text = line.partition("] ")
+            if text.startswith("Error: executed "):  # The step's own name says it better.
+                continue
             self._say(*((board[1:], text) if board.startswith("[") and text else ("", line)))
 
 

@@ -30,9 +30,9 @@ def main() -> int:
     commands.add_parser("follow")
     options = parser.parse_args()
     layout = Layout()
-    if options.command == "follow":
-        return follow(lambda line: print(line, flush=True))
     try:
+        if options.command == "follow":
+            return follow(lambda line: print(line, flush=True))
         with open(LOCK, "w") as lock:
             _take(lock, wait=options.command == "activate")
             if options.command == "activate":

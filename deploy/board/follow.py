@@ -14,7 +14,8 @@ def follow(say: Callable[[str], None], events: Path = EVENTS, sleep: Callable[[f
     while True:
         # Asked before reading, so that an outcome written meanwhile is not missed.
         going_on = show(ACTIVATION_UNIT, "ActiveState").get("ActiveState") == "activating"
-        lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
+        text = events.read_text(encoding="utf-8") if events.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()  # A last line without its end is still being written.
         for line in lines[shown:]:
             event = json.loads(line)
             say(f"{event['step']}: {event['text']}")

@@ -52,11 +52,11 @@ def memory() -> Tuple[int, int]:
 
 
 def free_mb(path: str) -> int:
-    """MiB free for root where `path` is, or will be."""
+    """MiB free where `path` is, or will be, for everybody: the service is not root."""
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     free = os.statvfs(path)
-    return free.f_bfree * free.f_frsize // 2**20
+    return free.f_bavail * free.f_frsize // 2**20
 
 
 def read_only() -> str:

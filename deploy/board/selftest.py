@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from deploy.board.layout import Release
-from deploy.board.system import System
+from deploy.board.system import System, last_line
 
 GOLDEN = "golden"
 EXPECTED = "golden.jsonl"
@@ -36,7 +36,7 @@ def _parity(release: Release, system: System) -> Optional[str]:
     frames = sorted(str(path.relative_to(release.path)) for path in (release.path / GOLDEN).iterdir())
     done = system.run_as_service(_device(release, "classify", "--json", *frames), release.path, _TIMEOUT_S)
     if done.returncode:
-        return f"it cannot answer: {_last_line(done.stderr) or f'ended with status {done.returncode}'}"
+        return f"it cannot answer: {last_line(done.stderr) or f'ended with status {done.returncode}'}"
     problem, difference = compare(expected, read_answers(done.stdout))
     if problem:
         return problem
@@ -79,7 +79,7 @@ def _speed(release: Release, system: System) -> Optional[str]:
     script = f"{shlex.join(run)} /tmp/selftest >&2 && {shlex.join(report)} /tmp/selftest/*.jsonl"
     done = system.run_as_service(["/bin/sh", "-c", script], release.path, _TIMEOUT_S)
     if done.returncode:
-        return f"it cannot run: {_last_line(done.stderr) or f'ended with status {done.returncode}'}"
+        return f"it cannot run: {last_line(done.stderr) or f'ended with status {done.returncode}'}"
     total = json.loads(done.stdout.splitlines()[-1])["stages"]["total"]
     p95_us = total["p95_us"] or total["max_us"]
     text = f"95 of 100 answers within {p95_us / 1000:.1f} ms, budget {budget_ms:g} ms"
@@ -87,9 +87,3 @@ def _speed(release: Release, system: System) -> Optional[str]:
         return f"too slow: {text} (deploy.p95_budget_ms)"
     system.tell("speed", text)
     return None
-
-
-def _last_line(text: str) -> str:
-    """The line that says most: the first `error: ...`, else the last one."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if line.startswith("error: ")), lines[-1] if lines else "")

@@ -62,9 +62,9 @@ class System:
         return show(UNIT, "ActiveState", "NRestarts", "ExecMainStatus")
 
     def last_words(self) -> str:
-        """The service's last lines in the journal."""
-        done = _run(["journalctl", "-u", UNIT, "-n", "4", "-o", "cat", "--no-pager", "-t", "garmentcam"])
-        return " | ".join(line.strip() for line in done.stdout.splitlines() if line.strip())
+        """The last error that the service told the journal, else its last line."""
+        done = _run(["journalctl", "-u", UNIT, "-n", "20", "-o", "cat", "--no-pager", "-t", "garmentcam"])
+        return last_line(done.stdout)
 
     def log_files(self) -> List[Path]:
         """The latency logs that are there."""
@@ -77,6 +77,13 @@ class System:
         properties = [f"--property={item}" for item in (*_SANDBOX, f"RuntimeMaxSec={timeout_s:.0f}")]
         words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--working-directory={folder}"]
         return _run([*words, *properties, "--setenv=PYTHONDONTWRITEBYTECODE=1", "--", *arguments])
+
+
+def last_line(text: str) -> str:
+    """The line that says most: the last `error: ...`, else the last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or [""])[-1]
 
 
 def show(unit: str, *names: str) -> Dict[str, str]:

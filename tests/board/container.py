@@ -1,6 +1,6 @@
 """A board in a container: its own Debian, systemd, journald and sshd on a real ext4, at this machine's full speed.
 
-It has no kernel or camera of its own, and this machine's processor; the board of board.py has those. What it is good
+It has no kernel or camera of its own, and this machine's processor; the board of qemu.py has those. What it is good
 for is what needs many tries: faults, power cuts, ten boards at once. Needs root.
 """
 
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from board import HERE, Board, BoardError
+from board.qemu import HERE, Board, BoardError
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = 2
@@ -89,6 +89,14 @@ class Container(Board):
             self._process.wait(60)
             self._unmount()
 
+    def keep_disk(self, name: str) -> None:
+        """Keep the disk as it is, while the board is off."""
+        subprocess.run(["cp", "--sparse=always", self._disk, self.run / f"{name}.ext4"], check=True)
+
+    def put_back_disk(self, name: str) -> None:
+        """Put back a disk that was kept."""
+        subprocess.run(["cp", "--sparse=always", self.run / f"{name}.ext4", self._disk], check=True)
+
     def read_only(self) -> None:
         """Make its disk read-only, as the kernel does when an SD card fails."""
         subprocess.run(["mount", "-o", "remount,ro,abort", self._root], check=False)
@@ -109,8 +117,11 @@ class Container(Board):
 
     def _unmount(self) -> None:
         self._process = None
-        for _ in range(100):
-            if subprocess.run(["umount", self._root], capture_output=True, check=False).returncode == 0:
+        for _ in range(300):
+            subprocess.run(["umount", self._root], capture_output=True, check=False)
+            # Until the last process of the container is gone, another mount would be of the same dead file system.
+            held = subprocess.run(["losetup", "--associated", self._disk], capture_output=True, check=True).stdout
+            if not held:
                 return
             time.sleep(0.1)
         raise BoardError(f"{self._root} cannot be unmounted")

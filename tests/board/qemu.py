@@ -1,9 +1,9 @@
 """A virtual board: Debian under qemu, standing in for a Raspberry Pi with 64-bit Raspberry Pi OS.
 
-    python tests/board/board.py boot [--fresh | --resume]     boot, and print how to reach it
-    python tests/board/board.py ssh [COMMAND]                 log in, or run a command there
-    python tests/board/board.py camera card|picture FILE|unplug|stall|off
-    python tests/board/board.py off [--power-cut]
+    python tests/board/qemu.py boot [--fresh | --resume]     boot, and print how to reach it
+    python tests/board/qemu.py ssh [COMMAND]                 log in, or run a command there
+    python tests/board/qemu.py camera card|picture FILE|unplug|stall|off
+    python tests/board/qemu.py off [--power-cut]
 
 It has a real kernel, sshd, systemd, journald and a camera (the kernel's vivid), user pi with sudo, and no network: only
 127.0.0.1:BOARD_PORT leads to it. It has no GPU, GPIO, CSI camera or firmware, and its speed says nothing.

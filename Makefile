@@ -72,6 +72,56 @@ evaluate: .venv/dev  ## measure a model on unseen people and Fashion-MNIST's tes
 benchmark: .venv/dev  ## the Fashion-MNIST-only recipe: reports/benchmark.md
 	@$(PY) -m training.benchmark
 
+# ---- deploy: HOST=pi@raspberrypi.local, HOSTS="pi@a pi@b", or deploy.hosts in config.yaml
+DEPLOY = $(PY) -m deploy $@ $(foreach host,$(HOST) $(HOSTS),--host $(host)) $(if $(SSH_CONFIG),--ssh-config $(SSH_CONFIG)) \
+  $(if $(CONFIG),--config $(CONFIG))
+
+.PHONY: deploy
+deploy: .venv/dev  ## bring a release to boards, and prove that it runs: make deploy HOST=pi@raspberrypi.local (DRY=1, MODEL=file)
+	@$(DEPLOY) $(if $(MODEL),--model $(MODEL)) $(if $(DRY),--dry)
+
+.PHONY: rollback
+rollback: .venv/dev  ## back to the release that worked before: make rollback HOST=...
+	@$(DEPLOY)
+
+.PHONY: status
+status: .venv/dev  ## what runs on the boards
+	@$(DEPLOY)
+
+.PHONY: releases
+releases: .venv/dev  ## what the boards have
+	@$(DEPLOY)
+
+.PHONY: doctor
+doctor: .venv/dev  ## what is wrong with a board, in words
+	@$(DEPLOY)
+
+.PHONY: logs
+logs: .venv/dev  ## fetch new latency logs from the boards and print the report
+	@$(DEPLOY)
+
+.PHONY: view
+view: .venv/dev  ## open a board's live view through ssh
+	@$(DEPLOY)
+
+.PHONY: uninstall
+uninstall: .venv/dev  ## fetch the logs, then remove everything from the boards
+	@$(DEPLOY)
+
+# ---- a virtual board, for those without one: see tests/board/qemu.py
+.PHONY: board
+board: .venv/device  ## start a virtual board: a Debian for arm64 under qemu
+	@bash tests/board/packages.sh
+	@$(PY) tests/board/qemu.py boot
+
+.PHONY: board-ssh
+board-ssh: .venv/device  ## log in on the virtual board
+	@$(PY) tests/board/qemu.py ssh
+
+.PHONY: board-off
+board-off: .venv/device  ## shut the virtual board down
+	@$(PY) tests/board/qemu.py off
+
 # ---- check
 .PHONY: lint
 lint: .venv/dev  ## ruff and mypy

@@ -1,0 +1,127 @@
+"""A board in a container: its own Debian, systemd, journald and sshd on a real ext4, at this machine's full speed.
+
+It has no kernel or camera of its own, and this machine's processor; the board of qemu.py has those. What it is good
+for is what needs many tries: faults, power cuts, ten boards at once. Needs root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import struct
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from board.qemu import HERE, Board, BoardError
+
+_EXT4_IOC_SHUTDOWN = 0x8004587D
+_NO_LOG_FLUSH = 2
+
+
+class Container(Board):
+    """One of them. `port`: where its sshd listens, on this machine's loopback."""
+
+    def __init__(self, suite: str = "bookworm", port: int = 2300) -> None:
+        architecture = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
+        super().__init__(f"{suite}-{architecture.stdout.strip()}", port)
+        self._disk, self._root = self.run / "disk.ext4", self.run / "root"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Container:
+        self.boot("fresh")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.power_cut()
+
+    def boot(self, how: str = "", **_: Any) -> float:  # type: ignore[override]
+        """Start it, with a fresh disk or with the one that is there; seconds until a login works."""
+        subprocess.run([HERE / "image.sh", self.suite, self.arch, self.image], check=True)
+        started = time.monotonic()
+        self._root.mkdir(parents=True, exist_ok=True)
+        fresh = how == "fresh" or not self._disk.exists()
+        if fresh:
+            subprocess.run(
+                ["cp", "--sparse=always", "--no-preserve=mode", self.image / "base.ext4", self._disk], check=True
+            )
+        subprocess.run(["mount", "-o", "loop", self._disk, self._root], check=True)
+        if fresh:
+            (self._root / "etc/fstab").write_text("")
+            (self._root / "etc/ssh/sshd_config.d/port.conf").write_text(f"Port {self.port}\nListenAddress 127.0.0.1\n")
+            (self._root / "etc/systemd/system/multi-user.target.wants/systemd-networkd.service").unlink()
+        self._write_ssh_config()
+        with open(self.run / "console.log", "wb") as console:
+            self._process = subprocess.Popen(
+                ["systemd-nspawn", "--quiet", "--boot", f"--machine=garmentcam-{self.port}", "-D", self._root]
+                + ["--register=no", "--keep-unit", "--resolv-conf=off", "--link-journal=no", "--capability=all"]
+                # Not the clock: it is this machine's.
+                + ["--drop-capability=CAP_SYS_TIME"]
+                + ["--console=pipe"],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        self._wait_for_login(started + 60, set_clock=False)
+        return time.monotonic() - started
+
+    def off(self) -> None:
+        """Shut it down in order."""
+        if self._process:
+            os.kill(self._leader(), signal.SIGRTMIN + 4)  # systemd's own "power off".
+            self._process.wait(60)
+            self._unmount()
+
+    def power_cut(self) -> None:
+        """Pull the plug: what has not reached the disk is lost, by ext4's own shutdown for such tests."""
+        if self._process:
+            with contextlib.suppress(OSError):
+                folder = os.open(self._root, os.O_RDONLY)
+                fcntl.ioctl(folder, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+                os.close(folder)
+            with contextlib.suppress(OSError, BoardError):
+                os.kill(self._leader(), signal.SIGKILL)
+            self._process.kill()
+            self._process.wait(60)
+            self._unmount()
+
+    def keep_disk(self, name: str) -> None:
+        """Keep the disk as it is, while the board is off."""
+        subprocess.run(["cp", "--sparse=always", self._disk, self.run / f"{name}.ext4"], check=True)
+
+    def put_back_disk(self, name: str) -> None:
+        """Put back a disk that was kept."""
+        subprocess.run(["cp", "--sparse=always", self.run / f"{name}.ext4", self._disk], check=True)
+
+    def read_only(self) -> None:
+        """Make its disk read-only, as the kernel does when an SD card fails."""
+        subprocess.run(["mount", "-o", "remount,ro,abort", self._root], check=False)
+
+    @property
+    def pid(self) -> int:
+        """The process id of its systemd-nspawn, 0 when it is off."""
+        return self._process.pid if self._process and self._process.poll() is None else 0
+
+    def _leader(self) -> int:
+        """The container's own first process."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for child in children:
+            for name in (child, *Path(f"/proc/{child}/task/{child}/children").read_text().split()):
+                if Path(f"/proc/{name}/comm").read_text().strip() == "systemd":
+                    return int(name)
+        raise BoardError("the container has no systemd")
+
+    def _unmount(self) -> None:
+        self._process = None
+        for _ in range(300):
+            subprocess.run(["umount", self._root], capture_output=True, check=False)
+            # Until the last process of the container is gone, another mount would be of the same dead file system.
+            held = subprocess.run(["losetup", "--associated", self._disk], capture_output=True, check=True).stdout
+            if not held:
+                return
+            time.sleep(0.1)
+        raise BoardError(f"{self._root} cannot be unmounted")

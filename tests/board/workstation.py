@@ -1,0 +1,96 @@
+"""Who deploys, and what is asked of a board afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from board.qemu import Board
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+CONFIG = """\
+camera:
+  source: "{source}"
+  frame_rate_hz: 5
+log:
+  flush_s: 1
+deploy:
+  health_s: {health_s}
+  p95_budget_ms: 60000
+"""
+"""Of a board that is only emulated: its speed says nothing, so nothing is asked of it."""
+
+
+class Workstation:
+    """Whoever types `make deploy`; boards are named by their ssh configuration. `folder` holds config, models, logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.configure()
+        (folder / "model").mkdir()
+        for name in ("model.tflite", "model.json"):
+            shutil.copy(ROOT / "device" / "models" / name, folder / "model")
+
+    def configure(self, source: str = "synthetic://", health_s: int = 40) -> None:
+        (self.folder / "config.yaml").write_text(CONFIG.format(source=source, health_s=health_s))
+
+    def name_model(self, name: str) -> None:
+        """Another model, as far as a release is concerned."""
+        path = self.folder / "model" / "model.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "name": name}))
+
+    def start(self, command: str, *boards: Board | str, **options: Any) -> subprocess.Popen[str]:
+        """Begin `python -m deploy COMMAND`."""
+        words = [sys.executable, "-m", "deploy", command]
+        names = [board if isinstance(board, str) else f"board:{board.port}" for board in boards]
+        words += [word for name in names for word in ("--host", name)]
+        if configs := [board for board in boards if isinstance(board, Board)]:
+            words += ["--ssh-config", str(configs[0].ssh_config)]
+        words += ["--model", "model/model.tflite"] if command == "deploy" else []
+        words += ["--dry"] if options.get("dry") else []
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(
+            words, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def run(self, command: str, *boards: Board | str, status: int = 0, **options: Any) -> str:
+        """Run it; returns what it prints."""
+        process = self.start(command, *boards, **options)
+        output, _ = process.communicate(timeout=1800)
+        print(f"$ {command}\n{output}")
+        assert process.returncode == status, output
+        assert "Traceback" not in output
+        return output
+
+
+def settled(board: Board, timeout_s: float = 240) -> dict[str, Any]:
+    """The board's own account of what is installed, once no activation goes on."""
+    deadline = time.monotonic() + timeout_s
+    probe = (ROOT / "deploy" / "board" / "probe.py").read_text()
+    while True:
+        facts: dict[str, Any] = json.loads(board.ssh("sudo python3 -", input=probe).stdout)
+        there: dict[str, Any] = facts["installed"]
+        if not there["pending"] and not there["activating"]:
+            return there
+        assert time.monotonic() < deadline, there
+        time.sleep(1)
+
+
+def frames_logged(board: Board) -> int:
+    """How many frames the board's logs hold."""
+    return int(board.ssh('cat /var/lib/garmentcam/logs/*.jsonl | grep -c \'"record":"frame"\' || true').stdout)
+
+
+def assert_answers(board: Board, timeout_s: float = 60) -> None:
+    """The service answers frames now."""
+    before, deadline = frames_logged(board), time.monotonic() + timeout_s
+    while frames_logged(board) <= before:
+        assert time.monotonic() < deadline, board.ssh("journalctl -u garmentcam -n 20 --no-pager").stdout
+        time.sleep(0.5)

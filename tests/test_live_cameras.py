@@ -18,7 +18,7 @@ import pytest
 
 from camera_backends import HEIGHT, WIDTH, GStreamer, Http, children, needs_program, ready
 from device.camera import is_live, open_camera
-from device.cameras.gstreamer import argus_pipeline
+from device.cameras.gstreamer import GStreamerSource, argus_pipeline
 from device.cameras.newest import NewestFrame
 from device.cameras.sensor_clock import SensorClock
 from device.cameras.stream import without_password
@@ -175,6 +175,14 @@ class TestGStreamer:
         assert len(sequences) >= 2
         assert sequences == sorted(set(sequences))
 
+    def test_it_is_ended_in_order_though_nobody_takes_its_frames(self):
+        """Killed, it would leave a Jetson's camera service stuck."""
+        source = GStreamerSource("gst", "videotestsrc is-live=true", CameraConfig())
+        assert source.read(lambda: False) is not None
+        time.sleep(0.5)  # The pipe is full.
+        source.close()
+        assert source._child.returncode == 0
+
     def test_quotes_work_as_in_a_shell(self, tmp_path: Path):
         folder = tmp_path / "with space"
         folder.mkdir()
@@ -226,8 +234,9 @@ class TestGStreamer:
         def come_and_go() -> tuple[int, int]:
             with opened("gst:videotestsrc is-live=true") as camera:
                 next(iter(camera))
-            with pytest.raises(CameraError):
-                opened("gst:nosuchelement")
+            for mistake in ("nosuchelement", "'unclosed"):
+                with pytest.raises(CameraError):
+                    opened("gst:" + mistake)
             return len(os.listdir("/proc/self/fd")), threading.active_count()
 
         before = come_and_go()

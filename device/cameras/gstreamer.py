@@ -6,6 +6,7 @@ wherever GStreamer is.
 
 from __future__ import annotations
 
+import atexit
 import os
 import selectors
 import shlex
@@ -25,6 +26,7 @@ _FIRST_FRAME_S = 10.0
 _NEXT_FRAME_S = 2.0
 _STOP_S = 0.1
 _END_S = 5.0
+_END_SLICE_S = 0.02
 _TAIL_BYTES = 2000
 
 
@@ -52,26 +54,31 @@ class GStreamerSource:
         self._sequence = -1
         self._said = b""
         self.description = f"{name}, {self._width}x{self._height} gray"
+        self._closed = False
+        words = _words(name, pipeline)
         # A pipe of our own, since plugins print on standard output.
         self._frames, to_us = os.pipe()
+        self._errors, errors_to_us = os.pipe()
         try:
             self._child = subprocess.Popen(
-                _command(name, pipeline, self._width, self._height, to_us),
+                _command(words, self._width, self._height, to_us),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
+                stderr=errors_to_us,
                 pass_fds=(to_us,),
                 start_new_session=True,  # Ctrl-C is for us: we end the child in order.
             )
         except OSError as error:
             os.close(self._frames)
+            os.close(self._errors)
             raise CameraError(
                 f"{name}: gst-launch-1.0 cannot be run ({error.strerror}); sudo apt install gstreamer1.0-tools "
                 "gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
             ) from None
         finally:
             os.close(to_us)
-        self._errors = self._child.stderr.fileno()  # type: ignore[union-attr]
+            os.close(errors_to_us)
+        atexit.register(self._child.kill)  # Should the process end before the child has.
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._frames, selectors.EVENT_READ)
         self._selector.register(self._errors, selectors.EVENT_READ)
@@ -104,17 +111,24 @@ class GStreamerSource:
         return Frame(pixels, self._sequence, now_ns, dequeued_ns=now_ns)
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         if self._child.poll() is None:
-            self._child.send_signal(signal.SIGINT)  # It lets the camera go in order; killed, Argus would stay stuck.
-            try:
-                self._child.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()
-        if self._child.stderr is not None and not self._child.stderr.closed:
-            self._selector.close()
-            self._child.stderr.close()
-            os.close(self._frames)
+            # In order, since a killed child would leave a Jetson's camera service stuck. It cannot end while it waits
+            # for somebody to take its frame.
+            self._child.send_signal(signal.SIGINT)
+            until = time.monotonic() + _END_S
+            while self._child.poll() is None and time.monotonic() < until:
+                for key, _ in self._selector.select(_END_SLICE_S):
+                    if not os.read(key.fd, 1 << 20):
+                        self._selector.unregister(key.fd)
+            self._child.kill()
+            self._child.wait()
+        atexit.unregister(self._child.kill)
+        self._selector.close()
+        os.close(self._frames)
+        os.close(self._errors)
 
     def _check_end(self, cut_bytes: int) -> None:
         """Return if the pipe was closed at the end of a stream. Raises CameraError if for any other reason."""
@@ -122,8 +136,8 @@ class GStreamerSource:
             status = self._child.wait(_END_S)
         except subprocess.TimeoutExpired:
             status = 1
-        while self._errors in self._selector.get_map():
-            self._listen()
+        while self._errors in {key.fd for key, _ in self._selector.select(0)} and self._listen():
+            pass
         if status == 0 and self._sequence >= 0 and not cut_bytes and b"ERROR" not in self._said:
             return
         how = "ended without a whole frame" if status == 0 else f"ended with status {status}"
@@ -133,12 +147,13 @@ class GStreamerSource:
             f"{self._name}: gst-launch-1.0 {how}{self._last_words()}; try the pipeline with gst-launch-1.0"
         )
 
-    def _listen(self) -> None:
-        """Take what the child has said on standard error, and keep the last of it."""
+    def _listen(self) -> bool:
+        """Take what the child has said on standard error, and keep the last of it. False at its end."""
         said = os.read(self._errors, 65536)
         self._said = (self._said + said)[-_TAIL_BYTES:]
         if not said:
             self._selector.unregister(self._errors)
+        return bool(said)
 
     def _last_words(self) -> str:
         """The last lines of standard error, the most telling ones where there are any, after a colon."""
@@ -147,15 +162,20 @@ class GStreamerSource:
         return ": " + " / ".join((telling or lines)[-3:]) if lines else ""
 
 
-def _command(name: str, pipeline: str, width: int, height: int, descriptor: int) -> list[str]:
+def _words(name: str, pipeline: str) -> list[str]:
+    """The pipeline as a shell would hand it to gst-launch-1.0. Raises CameraError."""
     try:
-        source = shlex.split(pipeline)
+        words = shlex.split(pipeline)
     except ValueError as error:
         raise CameraError(f"{name}: {error}; expected what you would write after gst-launch-1.0") from None
-    if not source:
+    if not words:
         raise CameraError("camera.source gst: expected a pipeline after it, such as gst:videotestsrc is-live=true")
+    return words
+
+
+def _command(words: list[str], width: int, height: int, descriptor: int) -> list[str]:
     return [
-        "gst-launch-1.0", "-q", *source,
+        "gst-launch-1.0", "-q", *words,
         "!", "videoconvert", "!", "videoscale", "!", f"video/x-raw,format=GRAY8,width={width},height={height}",
         # Nothing waits here: a frame that is not taken in time makes room for the next.
         "!", "queue", "max-size-buffers=1", "leaky=downstream",

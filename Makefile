@@ -1,4 +1,5 @@
-# `make` prints this list. Everything is installed into .venv, and nothing outside this folder.
+# `make` prints this list. Everything is installed into .venv, and nothing outside this folder; only `make test`,
+# run by root on Debian, also installs the packages of tests/packages.txt.
 PYTHON ?= python3
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -27,12 +28,20 @@ setup: .venv/dev  ## install everything that a workstation needs
 
 # ---- run
 .PHONY: demo
-demo: .venv/device  ## answer made-up camera frames with the shipped model; no camera needed
-	@$(PY) -m device run --source synthetic:// --frames 600 --log logs --picture reports/demo.png
+demo: .venv/device  ## answer made-up camera frames with the shipped model; VIEW=1 shows it in a browser until Ctrl-C
+	@$(PY) -m device run --source synthetic:// $(if $(VIEW),--view,--frames 600) --log logs --picture reports/demo.png
 
 .PHONY: report
-report: .venv/dev  ## report on a latency log: make report LOG=logs/... (default: the newest)
+report: .venv/dev  ## report on latency logs: make report LOG=logs/... (a log or a folder; default: the newest)
 	@$(PY) -m device report $(or $(LOG),$(shell ls -t logs/*.jsonl 2>/dev/null | head -1),logs/none-yet.jsonl)
+
+.PHONY: bench
+bench: .venv/device  ## measure this machine with every runtime and number of threads
+	@$(PY) -m device bench
+
+.PHONY: cameras
+cameras: .venv/device  ## list the cameras that are there
+	@$(PY) -m device cameras
 
 .PHONY: check
 check: .venv/device  ## test config.yaml, model and camera: make check SOURCE=/path/or/uri
@@ -48,8 +57,12 @@ reproduce: .venv/dev  ## the article end to end: reports/reproduce.md
 	@$(PY) -m training.reproduce
 
 .PHONY: train
-train: .venv/dev  ## train the model that ships, for the camera: make train PHOTOS=folder
-	@$(PY) -m training.train $(if $(PHOTOS),--photos $(PHOTOS))
+train: .venv/dev  ## train the model that ships, for the camera: make train PHOTOS=folder (MODEL=tiny: the smallest)
+	@$(PY) -m training.train $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(MODEL),--model $(MODEL))
+
+.PHONY: finetune
+finetune: .venv/dev  ## teach the trained model your own photographs: make finetune PHOTOS=folder
+	@$(PY) -m training.finetune $(or $(PHOTOS),$(error name your photographs: make finetune PHOTOS=folder))
 
 .PHONY: evaluate
 evaluate: .venv/dev  ## measure a model on unseen people and Fashion-MNIST's test set: make evaluate PHOTOS=folder MODEL=file
@@ -116,14 +129,23 @@ lint: .venv/dev  ## ruff and mypy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
+.venv/tests: requirements/fakepi.txt .venv/dev
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
 .PHONY: test
-test: .venv/dev  ## install what the tests need, and run them
+test: .venv/tests  ## install what the tests need, and run them
+	@bash tests/packages.sh
 	@$(PY) -m training.data || echo "tests that need Fashion-MNIST will be skipped"
 	@$(PY) -m pytest
 
+.PHONY: view-picture
+view-picture: .venv/dev  ## draw the live view's page for the README; needs Chromium
+	@$(PY) tests/view_picture.py docs/view.png
+
 .PHONY: soak
-soak: .venv/device  ## run for MINUTES (default 10) and watch the memory
-	@$(PY) tests/soak.py $(or $(MINUTES),10)
+soak: .venv/tests  ## run for MINUTES (default 10) on a simulated Pi, or on SOURCE, and watch the memory
+	@$(PY) tests/soak.py $(or $(MINUTES),10) $(SOURCE)
 
 .PHONY: lock
 lock: .venv/dev  ## pin the packages of pyproject.toml, with hashes, into requirements/

@@ -1,4 +1,4 @@
-"""`python -m device`: run, classify, report, check."""
+"""`python -m device`: run, classify, report, compare, bench, check, cameras."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from typing import Any, Iterator, Sequence
 
 import msgspec
 
-from device.config import Config, load_config
-from device.errors import CameraError, GarmentcamError
+from device.config import DEFAULT_CONFIG, Config, load_config
+from device.errors import CameraError, GarmentcamError, LogError
+from device.measuring_commands import add_bench, add_report_and_compare
 
-DEFAULT_CONFIG = Path("config.yaml")
+_LARGEST_SUMMED_UP_BYTES = 4_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="answer frames until the source ends")
-    run.add_argument("--source", help="camera URI: synthetic://, an image, a folder, a video (camera.source)")
+    run.add_argument("--source", help="camera URI: csi://0, /dev/video0, rtsp://..., a file, ... (camera.source)")
     run.add_argument("--frames", type=_positive, metavar="N", help="stop after N frames")
     run.add_argument("--log", type=Path, metavar="DIR", help="folder of the latency log (log.directory)")
     run.add_argument("--picture", type=Path, metavar="PNG", help="at the end, draw the last answer into this file")
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--as-fast-as-possible", action="store_true", help="do not pace files and synthetic:// as a live camera would"
     )
+    run.add_argument("--view", action="store_true", help="show it in a browser, at the address printed (view.enabled)")
     run.set_defaults(command=_run)
 
     classify = commands.add_parser("classify", help="answer image files, each as one camera frame")
@@ -60,18 +62,20 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--json", action="store_true", help="one JSON object a line")
     classify.set_defaults(command=_classify)
 
-    report = commands.add_parser("report", help="percentiles, picture and verdict of a latency log")
-    report.add_argument("log", type=Path, metavar="LOG")
-    report.add_argument("--json", action="store_true", help="the report as one JSON object")
-    report.add_argument("--picture", type=Path, metavar="PNG", help="where to draw (default: LOG with .png)")
-    report.set_defaults(command=_report)
+    add_report_and_compare(commands)
+    bench = add_bench(commands, _settings)
 
-    check = commands.add_parser("check", help="test config, model and camera; answer one frame")
+    check = commands.add_parser("check", help="test config, model and camera; answer some frames, draw the last")
     check.add_argument("--source", help="camera URI (camera.source)")
+    check.add_argument("--json", action="store_true", help="what was found as one JSON object")
     check.add_argument("--picture", type=Path, metavar="PNG", default=Path("check.png"))
     check.set_defaults(command=_check)
 
-    for command in (run, classify, check):
+    cameras = commands.add_parser("cameras", help="list the cameras that are there")
+    cameras.add_argument("--json", action="store_true", help="one JSON array")
+    cameras.set_defaults(command=_cameras)
+
+    for command in (run, classify, check, bench):
         command.add_argument("--config", type=Path, metavar="FILE", help="settings (default: config.yaml, if there)")
         command.add_argument("--model", type=Path, metavar="TFLITE", help="model file (model.path)")
     return parser
@@ -86,13 +90,20 @@ def _positive(text: str) -> int:
 
 def _settings(options: argparse.Namespace) -> Config:
     """Defaults < config.yaml < command line."""
-    config = load_config(options.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None))
+    config = load_config(_config_path(options))
     if getattr(options, "source", None):
         config = msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, source=options.source))
+    if getattr(options, "view", False):
+        config = msgspec.structs.replace(config, view=msgspec.structs.replace(config.view, enabled=True))
     if options.model:
         model = msgspec.structs.replace(config.model, path=str(options.model.absolute()))
         config = msgspec.structs.replace(config, model=model)
     return config
+
+
+def _config_path(options: argparse.Namespace) -> Path | None:
+    path: Path | None = options.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    return path
 
 
 def _open_classifier(config: Config) -> Any:
@@ -102,11 +113,14 @@ def _open_classifier(config: Config) -> Any:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from device.camera import open_camera
+    from device.camera import is_live, live_camera, open_camera
     from device.decision import Decision
-    from device.latency import LatencyLog
+    from device.health import HealthMonitor, HealthReader
+    from device.latency_log import LatencyLog
     from device.loop import run
+    from device.reconnect import Reconnecting
     from device.sinks import AnswerPrinter, LastResult, Progress, Score
+    from device.systemd import ServiceNotifier
 
     config = _settings(options)
     classifier = _open_classifier(config)
@@ -118,24 +132,46 @@ def _run(options: argparse.Namespace) -> int:
             open_camera(config.camera, paced=not options.as_fast_as_possible, seed=options.seed)
         )
         header = _header(config, camera.description, classifier)
-        latency = stack.enter_context(LatencyLog(directory, header, flush_s=config.log.flush_s))
+        latency = stack.enter_context(LatencyLog(directory, header, config.log))
+        health = stack.enter_context(HealthMonitor(HealthReader(disk=directory), config.log.health_s, latency.health))
+        view = _open_view(config, header, health, stack)
+        if is_live(config.camera.source):
+            camera = stack.enter_context(Reconnecting(camera, lambda: live_camera(config.camera), on_gap=latency.gap))
         signals = stack.enter_context(_closing_on_signals(camera))
         print(f"{camera.description}\n{header.model} ({header.model_sha256[:12]}) in {header.runtime}")
         progress = stack.enter_context(Progress(options.frames or camera.frame_count))
-        sinks = (latency, AnswerPrinter(progress.write), progress, last, score)
+        sinks = (latency, AnswerPrinter(progress.write), progress, last, score, ServiceNotifier(), *view)
         frames = itertools.islice(camera, options.frames)
         run(frames, classifier, decision, sinks, warmup_s=config.log.warmup_s)
         latency.ended = "signal" if signals else "frames" if options.frames == latency.frames else "source"
     return _summary(latency.path, last, score, options.picture)
 
 
+def _open_view(config: Config, header: Any, health: Any, stack: contextlib.ExitStack) -> list[Any]:
+    """The live view as a list of sinks, empty where it is off."""
+    if not config.view.enabled:
+        return []
+    from device.view.live import LiveView
+
+    view = stack.enter_context(LiveView(config.view, source=header.source, model=header.model, health=health))
+    print(f"live view: {view.address}" + (" (asks for view.token once)" if config.view.token else ""))
+    return [view]
+
+
 def _summary(log_path: Path, last: Any, score: Any, picture_path: Path | None) -> int:
     from device.images import write_image
-    from device.latency import read_log
+    from device.latency_read import read_run
+    from device.log_files import parts_of
     from device.picture import draw_result
     from device.report import render, summarize
 
-    print("\n" + render(summarize(read_log(log_path))))
+    if sum(part.stat().st_size for _, part in parts_of(log_path) if part.exists()) > _LARGEST_SUMMED_UP_BYTES:
+        print(f"\nsee: python -m device report {log_path}")  # A service that is stopped must end at once.
+    else:
+        try:
+            print("\n" + render(summarize(read_run(log_path))))
+        except LogError as error:  # The disk took nothing; the frames were answered all the same.
+            print(f"\nno summary: {error}")
     if score.frames:
         print(
             f"\nright: {score.right_frames} of {score.frames} frames, "
@@ -165,8 +201,8 @@ def _closing_on_signals(camera: Any) -> Iterator[list[int]]:
 
 
 def _header(config: Config, source: str, classifier: Any) -> Any:
-    from device.latency import new_header
     from device.machine import machine_name
+    from device.records import new_header
 
     return new_header(
         source=source,
@@ -215,44 +251,54 @@ def _classify(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _report(options: argparse.Namespace) -> int:
-    from device.latency import read_log
-    from device.report import draw, render, summarize
-
-    read = read_log(options.log)
-    summary = summarize(read)
-    print(msgspec.json.encode(summary).decode() if options.json else render(summary))
-    picture = options.picture or options.log.with_suffix(".png")
-    try:
-        draw(read, picture)
-        message = f"picture: {picture}"
-    except GarmentcamError as error:
-        if options.picture:
-            raise
-        message = f"no picture: {error}"
-    print(message, file=sys.stderr if options.json else sys.stdout)
-    return 0
-
-
 def _check(options: argparse.Namespace) -> int:
-    from device.camera import open_camera
-    from device.decision import Decision
+    from device.camera import is_live, open_camera
+    from device.cameras.stream import without_password
+    from device.check import CheckReport, advice_for, brightness_of, render, sharpness_of, watch
     from device.images import write_image
-    from device.loop import run
     from device.picture import draw_result
-    from device.sinks import LastResult
 
     config = _settings(options)
     classifier = _open_classifier(config)
-    print(f"model: {classifier.card.name}, {classifier.card.size_bytes} bytes, in {classifier.runtime}")
-    last = LastResult()
     with open_camera(config.camera) as camera:
-        print(f"camera: {camera.description}")
-        run(itertools.islice(camera, 1), classifier, Decision(classifier.card.unsure_below), [last])
-    if last.result is None:
-        raise CameraError(f"camera.source {config.camera.source}: gave no frame")
-    height, width = last.result.frame.pixels.shape[:2]
-    print(f"frame: {width}x{height}, answer: {last.result.decision} (best {last.result.prediction.label})")
-    write_image(options.picture, draw_result(last.result))
-    print(f"picture: {options.picture}")
+        result, frames, rate_hz = watch(camera, classifier, seconds=3.0 if is_live(config.camera.source) else 0.0)
+        description = camera.description
+    write_image(options.picture, draw_result(result))
+    pixels = result.frame.pixels
+    brightness, sharpness = brightness_of(pixels), sharpness_of(pixels)
+    report = CheckReport(
+        config=str(_config_path(options) or ""),
+        model=classifier.card.name,
+        model_sha256=classifier.card.sha256,
+        runtime=str(classifier.runtime),
+        source=without_password(config.camera.source),
+        camera=description,
+        width_px=pixels.shape[1],
+        height_px=pixels.shape[0],
+        colour=pixels.ndim == 3,
+        frames=frames,
+        rate_hz=rate_hz,
+        brightness=brightness,
+        sharpness=sharpness,
+        label=result.prediction.label,
+        score=result.prediction.score,
+        decision=result.decision,
+        advice=advice_for(brightness, sharpness),
+        picture=str(options.picture),
+    )
+    print(msgspec.json.encode(report).decode() if options.json else render(report))
+    return 0
+
+
+def _cameras(options: argparse.Namespace) -> int:
+    from device.cameras.listing import find_cameras
+
+    found = find_cameras()
+    if options.json:
+        print(msgspec.json.encode([camera._asdict() for camera in found]).decode())
+        return 0
+    for camera in found:
+        print(f"{camera.source:14s} {camera.name} ({camera.driver})")
+    if not found:
+        print("no camera found; network cameras do not announce themselves: name one as rtsp://... or http://...")
     return 0

@@ -17,8 +17,14 @@ from msgspec import Meta
 from typing_extensions import Annotated
 
 from device.errors import ConfigError
+from device.view.access import is_loopback
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+DEFAULT_CONFIG = Path("config.yaml")
+
+LEAST_TOKEN_LENGTH = 16
+"""Characters of view.token: too many to guess over a network."""
 
 
 class CameraConfig(msgspec.Struct, frozen=True):
@@ -46,11 +52,37 @@ class DecisionConfig(msgspec.Struct, frozen=True):
 
 
 class LogConfig(msgspec.Struct, frozen=True):
-    """Where latencies are kept."""
+    """Where latencies are kept, in what detail, and how much of the disk they may take."""
 
     directory: Annotated[str, Meta(min_length=1)] = "logs"
-    flush_s: Annotated[float, Meta(ge=0, le=600)] = 5.0
+    flush_s: Annotated[float, Meta(ge=0.1, le=600)] = 5.0
     warmup_s: Annotated[float, Meta(ge=0, le=600)] = 0.5
+    raw_s: Annotated[float, Meta(ge=0)] = 300.0
+    window_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+    slowest: Annotated[int, Meta(ge=0, le=1000)] = 5
+    health_s: Annotated[float, Meta(ge=1, le=3600)] = 10.0
+    part_mb: Annotated[float, Meta(gt=0)] = 4.0
+    total_mb: Annotated[float, Meta(gt=0)] = 200.0
+    keep_free_mb: Annotated[float, Meta(ge=0)] = 100.0
+
+
+class ViewConfig(msgspec.Struct, frozen=True):
+    """The page that shows what the camera and the model see."""
+
+    enabled: bool = False
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8028
+    token: Annotated[str, Meta(max_length=200)] = ""
+    max_rate_hz: Annotated[float, Meta(gt=0, le=60)] = 10.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when others could look without a token."""
+        if not is_loopback(self.host) and len(self.token) < LEAST_TOKEN_LENGTH:
+            raise ValueError(
+                f"host {self.host} lets other machines look, so it needs a token of at least {LEAST_TOKEN_LENGTH} "
+                f"characters; make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(16))'` and set "
+                f"view.token to it, or set view.host to 127.0.0.1"
+            )
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -60,6 +92,7 @@ class Config(msgspec.Struct, frozen=True):
     model: ModelConfig = ModelConfig()
     decision: DecisionConfig = DecisionConfig()
     log: LogConfig = LogConfig()
+    view: ViewConfig = ViewConfig()
     folder: Path = Path()
     sha256: str = ""
 
@@ -69,6 +102,7 @@ SECTIONS: Mapping[str, Type[msgspec.Struct]] = {
     "model": ModelConfig,
     "decision": DecisionConfig,
     "log": LogConfig,
+    "view": ViewConfig,
 }
 OTHER_ROOMS = ("training", "deploy")
 """Sections that the workstation reads and checks; a board carries them along unread."""
@@ -142,8 +176,7 @@ def _section(
     for key, line, value_node in _pairs(node, where, f"{name}.", tuple(fields), problems):
         nested = fields[key]
         if isinstance(nested, type) and issubclass(nested, msgspec.Struct):
-            at = f"{where}:{line}"
-            values[key] = _section(loader, value_node, at, f"{name}.{key}", nested, where, problems)
+            values[key] = _section(loader, value_node, f"{where}:{line}", f"{name}.{key}", nested, where, problems)
             continue
         try:
             value = loader.construct_object(value_node, deep=True)
@@ -155,7 +188,13 @@ def _section(
             problems.append(f"{where}:{line}: {name}.{key}: {_expected(error, fields[key])}; found {found!r}")
         except (ValueError, OverflowError) as error:  # PyYAML's own, e.g. 2001-99-99
             problems.append(f"{where}:{line}: {name}.{key}: cannot be read ({error}); quote it if it is text")
-    return kind(**values) if len(problems) == before else None
+    if len(problems) > before:
+        return None
+    try:
+        return kind(**values)
+    except ValueError as error:  # Settings that do not go together, from __post_init__.
+        problems.append(f"{at}: {name}: {error}")
+        return None
 
 
 def _pairs(

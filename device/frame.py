@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from device.arrays import Array
 from device.labels import LABELS
@@ -14,7 +15,11 @@ class Frame:
 
     pixels: uint8, shape (height, width, 3) in B,G,R order or (height, width) gray.
     sequence: number of this frame at the source, from 0; a jump is frames skipped.
-    captured_ns: `time.monotonic_ns()` when the frame was exposed, or read if that is unknown.
+    captured_ns: `time.monotonic_ns()` when its exposure began, or when it was read if that is unknown.
+    exposed_ns: the same clock when its exposure began, where the sensor tells.
+    dequeued_ns: the same clock when it left the camera's own queue and was in our hands, for live cameras.
+    exposure_us, gain, lux: exposure time in microseconds, analogue times digital gain, estimated light.
+    None where unknown.
     origin: where the picture came from, for people (a path, or "").
     truth: the label when the source knows it (synthetic frames), else None.
     """
@@ -24,6 +29,11 @@ class Frame:
     captured_ns: int
     origin: str = ""
     truth: str | None = None
+    exposed_ns: int | None = None
+    dequeued_ns: int | None = None
+    exposure_us: float | None = None
+    gain: float | None = None
+    lux: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,17 +69,26 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Timings:
-    """Monotonic durations of one frame, in nanoseconds.
+    """Monotonic durations of one frame, in nanoseconds; None is unknown.
 
-    wait_ns: from asking the camera to having the frame.
-    preprocess_ns, inference_ns: frame to 28x28, and 28x28 to scores.
-    total_ns: from having the frame to the answer (preprocess, inference and decision).
+    wait_ns: from asking the camera until the camera had the frame (until the loop had it, if the camera does not say).
+    dequeue_ns: from the camera's having it to the loop's having it: mapping, copying, waiting in a reader's hands.
+    preprocess_ns, inference_ns, decision_ns: frame to 28x28, 28x28 to scores, scores to answer.
+    total_ns: from having the frame to the answer: the sum of these three.
+    age_ns: how old the picture was at the answer, counted as `age_from` says: from its exposure where the sensor
+    tells, else from its arrival.
+    sinks_before_ns: what the sinks of the frame before took (those of this one have yet to run); None on the first.
     """
 
     wait_ns: int
+    dequeue_ns: int | None
     preprocess_ns: int
     inference_ns: int
+    decision_ns: int
     total_ns: int
+    age_ns: int | None
+    age_from: Literal["exposure", "arrival"]
+    sinks_before_ns: int | None
 
 
 @dataclass(frozen=True)

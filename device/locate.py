@@ -7,72 +7,79 @@ import numpy as np
 
 from device.arrays import Array
 
-# 48 px show where something lies, and cost nothing; the mean deviation of an even border (paper, a wall) is 0,
+# 48x48 show where something lies, and cost nothing; the mean deviation of an even border (paper, a wall) is 0,
 # and six gray levels keep its noise from looking like a garment.
 _SEARCH_PX = 48
 _LEAST_SPREAD = 6.0
-# The box holds 94 % of what stands out along each axis, plus 7 % of the frame on either side, and never less than
-# 30 % of the frame: training shows garments at 34 % and more.
+# One glint must not outshine the garment: what is farther from the border than 95 % of the pixels counts no more.
+_BRIGHTEST = int(0.95 * _SEARCH_PX**2)
+# The box holds 94 % of what stands out along each axis, plus an eighth on either side, and never less than a fifth of
+# the frame: fewer pixels than that tell nothing.
 _TAIL = 0.03
-_MARGIN = 0.07
-_LEAST_SIDE = 0.3
+_MARGIN = 0.12
+_LEAST_SIDE = 0.2
 
 
-def locate(pixels: Array, least_px: int) -> Array:
-    """The part of the frame that holds the garment: a view of uint8 (H, W, 3) B,G,R or (H, W) gray.
+def locate(gray: Array, multiple_px: int) -> Array:
+    """The part of the frame that holds the garment: a view of `gray`, uint8 (H, W).
 
-    It has the frame's own aspect, so nothing is squashed more than in the whole frame, and it is the whole frame where
-    nothing stands out from the border. least_px: neither side becomes smaller, unless the frame's is.
+    It is square where the frame has room, so that a dress stays narrow and a shirt wide, and it is the whole frame
+    where nothing stands out from the border. multiple_px: what it will be shrunk to; neither side becomes smaller,
+    unless the frame's is, and large ones grow to a whole multiple of it, which shrinks several times faster.
     """
-    height, width = pixels.shape[:2]
-    y, x, side = _garment_box(pixels)
-    rows = min(height, max(least_px, round(side * height)))
-    columns = min(width, max(least_px, round(side * width)))
-    top, left = min(int(y * height), height - rows), min(int(x * width), width - columns)
-    return pixels[top : top + rows, left : left + columns]
+    height, width = gray.shape
+    top, bottom, left, right = _garment_box(gray)
+    box_px = max((bottom - top) * height, (right - left) * width)
+    side = max(multiple_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
+    if side >= 8 * multiple_px:  # Below, the remainder would be a large part, and shrinking is cheap anyhow.
+        side = -(-side // multiple_px) * multiple_px
+    rows, first_row = _around((top + bottom) / 2 * height, side, height, multiple_px)
+    columns, first_column = _around((left + right) / 2 * width, side, width, multiple_px)
+    return gray[first_row : first_row + rows, first_column : first_column + columns]
 
 
-def _garment_box(pixels: Array) -> Tuple[float, float, float]:
-    """Top, left and side of the part that stands out from the border, as fractions of the frame's height and width."""
-    away = _distance_to_border(pixels)
+def _around(centre: float, length: int, available: int, multiple: int) -> Tuple[int, int]:
+    """Length and start of a stretch of pixels about `centre`, inside 0..available."""
+    if length > available:
+        length = available - available % multiple if available >= 16 * multiple else available
+    return length, min(max(round(centre - length / 2), 0), available - length)
+
+
+def _garment_box(gray: Array) -> Tuple[float, float, float, float]:
+    """Top, bottom, left and right of what stands out from the border, as fractions of the frame's height and width."""
+    away = _distance_to_border(_small(gray))
     levels = (away * (255 / max(float(away.max()), 1e-6))).astype(np.uint8)
     threshold, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    standing = np.where(levels > 0.8 * threshold, levels, 0).astype(np.float32)
-    total = float(standing.sum())
-    if total == 0:
-        return 0.0, 0.0, 1.0
-    spans = []
+    standing = np.where(levels > 0.8 * threshold, levels, 0)
+    if not standing.any():
+        return 0.0, 1.0, 0.0, 1.0
+    sides = []
     for axis in (1, 0):
-        share = np.cumsum(standing.sum(axis=axis)) / total
-        first, last = np.searchsorted(share, (_TAIL, 1 - _TAIL))
-        spans.append((first / len(share), (last + 1) / len(share)))
-    side = min(1.0, max(_LEAST_SIDE, *(end - start for start, end in spans)) + 2 * _MARGIN)
-    # Centred on the garment, but inside the frame.
-    top, left = (min(max((start + end - side) / 2, 0.0), 1 - side) for start, end in spans)
-    return top, left, side
+        share = np.cumsum(standing.sum(axis=axis, dtype=np.int64))
+        first, last = np.searchsorted(share, (_TAIL * share[-1], (1 - _TAIL) * share[-1]))
+        sides += [first / _SEARCH_PX, (last + 1) / _SEARCH_PX]
+    top, bottom, left, right = sides
+    return top, bottom, left, right
 
 
-def _distance_to_border(pixels: Array) -> Array:
-    """How far each pixel's colour is from what the nearest-looking of the four borders shows. float32, about 48 px.
+def _small(gray: Array) -> Array:
+    """The frame squashed to uint8 (48, 48), a little blurred. Every n-th pixel is enough to find something."""
+    step = max(1, min(gray.shape) // (2 * _SEARCH_PX))
+    few = np.ascontiguousarray(gray[::step, ::step])
+    return cv2.GaussianBlur(cv2.resize(few, (_SEARCH_PX, _SEARCH_PX), interpolation=cv2.INTER_AREA), (3, 3), 0)
 
-    In mean deviations of that border, the largest of the channels. Four borders, since a garment may touch one and a
-    floor may meet a wall.
+
+def _distance_to_border(small: Array) -> Array:
+    """How far each pixel is from what the nearest-looking of the four borders shows. float32, shape (48, 48).
+
+    In mean deviations of that border. Four borders, since a garment may touch one and a floor may meet a wall.
     """
-    step = max(1, min(pixels.shape[:2]) // (2 * _SEARCH_PX))
-    small = np.ascontiguousarray(pixels[::step, ::step])
-    scale = _SEARCH_PX / max(small.shape[:2])
-    size = (max(8, round(small.shape[1] * scale)), max(8, round(small.shape[0] * scale)))
-    small = cv2.GaussianBlur(cv2.resize(small, size, interpolation=cv2.INTER_AREA), (3, 3), 0).astype(np.float32)
-    if small.ndim == 2:
-        small = small[..., np.newaxis]
-    channels = small.shape[2]
-    distances = []
-    for strip in (small[:2], small[-2:], small[:, :2], small[:, -2:]):
-        border = strip.reshape(-1, channels)
-        centre = np.median(border, axis=0)
-        spread = np.abs(border - centre).mean(axis=0) + _LEAST_SPREAD
-        distances.append((np.abs(small - centre) / spread).max(axis=2))
-    distance: Array = np.min(distances, axis=0)
-    # One glint must not outshine the garment.
-    nearest: Array = np.minimum(distance, np.quantile(distance, 0.95))
-    return nearest
+    levels = small.astype(np.float32)
+    borders = np.stack([levels[:2].ravel(), levels[-2:].ravel(), levels[:, :2].ravel(), levels[:, -2:].ravel()])
+    borders.sort(axis=1)
+    centres = (borders[:, _SEARCH_PX - 1] + borders[:, _SEARCH_PX])[:, np.newaxis] / 2  # the medians
+    spreads = np.abs(borders - centres).mean(axis=1, keepdims=True) + _LEAST_SPREAD
+    distance = (np.abs(levels.reshape(1, -1) - centres) / spreads).min(axis=0)
+    most = np.partition(distance, _BRIGHTEST)[_BRIGHTEST]
+    capped: Array = np.minimum(distance, most).reshape(small.shape)
+    return capped

@@ -29,6 +29,7 @@ def run(
     preprocess = preprocessing(classifier.card.preprocessing)
     expected_sequence: int | None = None
     warm_ns: int | None = None
+    sinks_ns: int | None = None
     asked_ns = clock()
     for frame in frames:
         got_ns = clock()
@@ -47,10 +48,15 @@ def run(
             prediction=prediction,
             decision=answer,
             timings=Timings(
-                wait_ns=got_ns - asked_ns,
+                wait_ns=got_ns - asked_ns if frame.dequeued_ns is None else max(0, frame.dequeued_ns - asked_ns),
+                dequeue_ns=None if frame.dequeued_ns is None else max(0, got_ns - frame.dequeued_ns),
                 preprocess_ns=preprocessed_ns - got_ns,
                 inference_ns=inferred_ns - preprocessed_ns,
+                decision_ns=answered_ns - inferred_ns,
                 total_ns=answered_ns - got_ns,
+                age_ns=_age_ns(frame, answered_ns),
+                age_from="arrival" if frame.exposed_ns is None else "exposure",
+                sinks_before_ns=sinks_ns,
             ),
             skipped=0 if expected_sequence is None else max(0, frame.sequence - expected_sequence),
             warmup=first or got_ns < warm_ns,
@@ -59,3 +65,10 @@ def run(
         for sink in sinks:
             sink(result)
         asked_ns = clock()
+        sinks_ns = asked_ns - answered_ns
+
+
+def _age_ns(frame: Frame, now_ns: int) -> int | None:
+    """Nanoseconds since the frame was exposed, or came in; None when its time lies ahead of our clock."""
+    since_ns = frame.captured_ns if frame.exposed_ns is None else frame.exposed_ns
+    return now_ns - since_ns if now_ns >= since_ns else None

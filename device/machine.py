@@ -5,11 +5,17 @@ import platform
 from pathlib import Path
 
 
-def machine_name() -> str:
-    """The board's model ("Raspberry Pi 4 Model B Rev 1.4"), or the processor's, with the architecture."""
-    # A PC, or a board under emulation, has no device tree.
+def board_model() -> str:
+    """The board's model ("Raspberry Pi 4 Model B Rev 1.4"); "" on a PC, which has no device tree."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        board = Path("/proc/device-tree/model").read_bytes().rstrip(b"\0").decode()
+        return Path("/proc/device-tree/model").read_bytes().rstrip(b"\0").decode()
+    return ""
+
+
+def machine_name() -> str:
+    """The board's model, or the processor's, with the architecture."""
+    board = board_model()
+    if board:
         return f"{board}, {platform.machine()}"
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()

@@ -76,20 +76,19 @@ def stretch_1(pixels: Array) -> Array:
     return stretched
 
 
-def located_1(pixels: Array) -> Array:
+def located_2(pixels: Array) -> Array:
     """`stretch_1` of the part of the frame that holds the garment. An image of 28x28 is taken as it is.
 
     Returns uint8, shape (28, 28), natural polarity.
     """
-    if pixels.shape[:2] == (SIDE_PX, SIDE_PX):
-        return stretch_1(pixels)
-    return stretch_1(np.ascontiguousarray(locate(pixels, SIDE_PX)))
+    gray = to_gray(pixels)
+    return stretch_1(gray if gray.shape == (SIDE_PX, SIDE_PX) else locate(gray, SIDE_PX))
 
 
 PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {
     "frame-1": frame_1,
     "stretch-1": stretch_1,
-    "located-1": located_1,
+    "located-2": located_2,
     "cutout-1": cutout_1,
 }
 

@@ -1,138 +1,205 @@
-"""A latency log -> percentiles by stage, a picture, one verdict sentence."""
+"""A run's latency log -> percentiles by stage, what the board did meanwhile, one verdict sentence."""
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-from typing import Any, Sequence
+import csv
+import io
+from typing import Any, Iterable, Sequence
 
-import numpy as np
+from device.changes import Rise, find_rise
+from device.health import Health, throttling, throttling_between
+from device.histograms import LEAST_SAMPLES, Histogram
+from device.latency_read import Run
 
-from device.errors import LogError
-from device.latency import ReadLog
-
-STAGES = ("wait", "preprocess", "inference", "total")
 PERCENTILES = (50, 90, 95, 99)
-LEAST_SAMPLES = {50: 1, 90: 10, 95: 20, 99: 100}
-"""Under so many samples a percentile is the maximum in disguise, and is left out."""
+_COLUMNS = ("n", *(f"p{percent}_us" for percent in PERCENTILES), "max_us")
 
 
-def percentile(sorted_values: Sequence[float], percent: float) -> float:
-    """Nearest rank: the smallest value that at least `percent` of the values do not exceed."""
-    return sorted_values[max(0, math.ceil(len(sorted_values) * percent / 100) - 1)]
-
-
-def summarize(read: ReadLog) -> dict[str, Any]:
+def summarize(run: Run) -> dict[str, Any]:
     """The report as data: what `report --json` prints. Times in microseconds; unknown is None."""
-    frames = [frame for frame in read.frames if not frame.warmup]
-    stages: dict[str, Any] = {}
-    for stage in STAGES:
-        values = sorted(getattr(frame, f"{stage}_ns") / 1000 for frame in frames)
-        stages[stage] = {
-            "n": len(values),
-            **{
-                f"p{percent}_us": percentile(values, percent) if len(values) >= LEAST_SAMPLES[percent] else None
-                for percent in PERCENTILES
-            },
-            "max_us": values[-1] if values else None,
-        }
-    span_ns = frames[-1].captured_ns - frames[0].captured_ns if len(frames) > 1 else 0
-    header = read.header
+    header, counted = run.header, run.counted
+    frames = sum(window.frames for window in counted)
+    warmup = [window for window in run.windows if window.warmup]
+    span_ns = sum(window.end_ns - window.start_ns for window in counted)
+    rise = find_rise(run)
+    stages = {stage: stage_figures(run.histogram(stage)) for stage in run.stages}
     return {
-        "log": read.path,
+        "log": str(run.path),
         "run_id": header.run_id,
         "start_utc": header.start_utc,
         "machine": header.machine,
         "source": header.source,
         "model": header.model,
         "runtime": header.runtime,
-        "frames": len(frames),
-        "warmup_frames": len(read.frames) - len(frames),
-        "skipped": sum(frame.skipped for frame in frames),
-        "rate_hz": (len(frames) - 1) / (span_ns / 1e9) if span_ns > 0 else None,
-        "unsure_share": sum(frame.decision == "unsure" for frame in frames) / len(frames) if frames else None,
-        "ended": read.footer.ended if read.footer else None,
-        "lost_records": read.footer.lost_records if read.footer else None,
-        "unreadable_lines": read.unreadable_lines,
+        "threads": header.threads,
+        "frames": frames,
+        "skipped": sum(window.skipped for window in counted),
+        "rate_hz": frames / (span_ns / 1e9) if span_ns > 0 else None,
+        "unsure_share": sum(window.unsure for window in counted) / frames if frames else None,
+        "warmup": {
+            "frames": sum(window.frames for window in warmup),
+            "total": stage_figures(run.histogram("total", warmup)),
+        },
         "stages": stages,
-        "verdict": _verdict(frames, stages, read),
+        "board": _board(run.health),
+        "gaps": {"n": len(run.gaps), "seconds": sum(gap.end_ns - gap.start_ns for gap in run.gaps) / 1e9},
+        "ended": run.footer.ended if run.footer else None,
+        "lost_records": run.footer.lost_records if run.footer else None,
+        "missing": run.missing,
+        "rise": None if rise is None else _rise_figures(run, rise),
+        "verdict": _verdict(run, frames, stages, rise),
+    }
+
+
+def stage_figures(histogram: Histogram) -> dict[str, float | None]:
+    """n, percentiles and max of one stage, in microseconds."""
+    percentiles = {percent: histogram.percentile_ns(percent) for percent in PERCENTILES}
+    return {
+        "n": len(histogram),
+        **{f"p{percent}_us": None if ns is None else ns / 1000 for percent, ns in percentiles.items()},
+        "max_us": histogram.max_ns / 1000 if len(histogram) else None,
     }
 
 
 def render(summary: dict[str, Any]) -> str:
-    """The report as text for a terminal."""
+    """One run as text for a terminal."""
     from tabulate import tabulate
 
-    columns = ["n", *(f"p{percent}_us" for percent in PERCENTILES), "max_us"]
-    rows = [[stage, *(_cell(values[column]) for column in columns)] for stage, values in summary["stages"].items()]
+    rows = [[stage, *(_cell(values[column]) for column in _COLUMNS)] for stage, values in summary["stages"].items()]
     rate = f"{summary['rate_hz']:.1f} frames/s" if summary["rate_hz"] else "rate unknown"
+    warmup = summary["warmup"]
+    slowest = f", slowest {warmup['total']['max_us'] / 1000:.1f} ms" if warmup["frames"] else ""
+    gaps = summary["gaps"]
     lines = [
         f"{summary['log']}: {summary['source']}",
         f"{summary['model']} in {summary['runtime']} on {summary['machine']}, {summary['start_utc']}",
-        f"{summary['frames']} frames ({summary['warmup_frames']} of warm-up left out), {rate}, "
+        f"{summary['frames']} frames ({warmup['frames']} of warm-up left out{slowest}), {rate}, "
         f"{summary['skipped']} skipped",
         "",
         tabulate(
             rows,
             ["stage, us", "n", *(f"p{percent}" for percent in PERCENTILES), "max"],
             disable_numparse=True,
-            colalign=("left", *("right",) * len(columns)),
+            colalign=("left", *("right",) * len(_COLUMNS)),
         ),
         "",
+        *_board_lines(summary["board"]),
+        *([f"gaps: {gaps['n']} without the camera, {gaps['seconds']:.0f} s in all"] if gaps["n"] else []),
+        *([f"missing from this log: {'; '.join(summary['missing'])}"] if summary["missing"] else []),
         summary["verdict"],
     ]
     return "\n".join(lines)
 
 
-def draw(read: ReadLog, path: Path) -> None:
-    """A PNG: each frame's stages over time, and the percentile curve of the total. Raises LogError."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise LogError("the picture needs matplotlib: run `make report`, or install the extra `report`") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+def render_overview(summaries: Sequence[dict[str, Any]]) -> str:
+    """Many runs, a line each. Their percentiles stay apart: each run has its own model, board and weather."""
+    from tabulate import tabulate
 
-    frames = [frame for frame in read.frames if not frame.warmup]
-    figure, (timeline, curve) = pyplot.subplots(1, 2, figsize=(12, 4.5), width_ratios=(2, 1), layout="constrained")
-    seconds = [(frame.captured_ns - read.header.start_ns) / 1e9 for frame in frames]
-    milliseconds = {
-        stage: [getattr(frame, f"{stage}_ns") / 1e6 for frame in frames] for stage in ("preprocess", "inference")
-    }
-    timeline.stackplot(seconds, *milliseconds.values(), labels=list(milliseconds), step="mid", alpha=0.8)
-    timeline.set(xlabel="seconds since start", ylabel="ms", title="Where the time of each frame goes")
-    timeline.legend(loc="upper right")
-    total = np.sort([frame.total_ns / 1e6 for frame in frames])
-    shares = (np.arange(len(total)) + 1) / max(1, len(total))
-    tail = 1 / np.maximum(1 - shares, 1 / max(1, len(total)))
-    curve.step(tail, total, where="pre")
-    curve.set(xscale="log", xlabel="percentile", ylabel="ms, frame to answer", title=f"{len(total)} frames")
-    marks = [percent for percent in (50, 90, 99, 99.9) if len(total) * (100 - percent) >= 100 or percent <= 90]
-    curve.set_xticks([100 / (100 - percent) for percent in marks], [f"p{percent:g}" for percent in marks])
-    figure.suptitle(f"{read.header.model}, {read.header.runtime}, {read.header.machine}", fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    rows = []
+    for summary in summaries:
+        total = summary["stages"].get("total", stage_figures(Histogram()))
+        cells = (_cell(total[column]) for column in _COLUMNS)
+        rows.append([summary["start_utc"][:16], summary["model"], summary["runtime"], *cells, summary["skipped"]])
+    names = ["start, UTC", "model", "runtime", "n", *(f"p{percent}" for percent in PERCENTILES), "max", "skipped"]
+    return f"{len(rows)} runs, total in us\n" + tabulate(
+        rows, names, disable_numparse=True, colalign=("left",) * 3 + ("right",) * (len(_COLUMNS) + 1)
+    )
+
+
+def to_csv(summaries: Iterable[dict[str, Any]]) -> str:
+    """A line for each stage of each run."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    about = ("log", "start_utc", "machine", "model", "runtime", "threads")
+    table.writerow([*about, "stage", *_COLUMNS])
+    for summary in summaries:
+        for stage, values in summary["stages"].items():
+            table.writerow([*(summary[key] for key in about), stage, *(values[column] for column in _COLUMNS)])
+    return text.getvalue()
 
 
 def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
-def _verdict(frames: list[Any], stages: dict[str, Any], read: ReadLog) -> str:
-    """One sentence for whoever asks "is it fast enough, and where does the time go?"."""
+def _board(readings: Sequence[Health]) -> dict[str, Any]:
+    """The board's state over the run: ranges, and in how many readings something held it back."""
+
+    def over(field: str) -> list[float]:
+        return [value for value in (getattr(reading, field) for reading in readings) if value is not None]
+
+    watts = over("watts")
+    return {
+        "readings": len(readings),
+        "throttled_readings": sum(map(bool, map(throttling, readings))) if over("throttled_bits") else None,
+        "throttled_by": throttling_between(readings),
+        **{
+            field: [min(values), max(values)] if (values := over(field)) else None
+            for field in ("temperature_c", "clock_hz", "load_1m", "rss_bytes", "free_disk_bytes")
+        },
+        "mean_watts": sum(watts) / len(watts) if watts else None,
+    }
+
+
+def _board_lines(board: dict[str, Any]) -> list[str]:
+    formats = {
+        "temperature_c": ("{} °C", lambda value: f"{value:.0f}"),
+        "clock_hz": ("{} GHz", lambda value: f"{value / 1e9:.2f}"),
+        "load_1m": ("load {}", lambda value: f"{value:.1f}"),
+        "rss_bytes": ("{} MB of memory", lambda value: f"{value / 1e6:.0f}"),
+    }
+    parts = []
+    for field, (text, format_one) in formats.items():
+        if board[field] is not None:
+            ends = list(dict.fromkeys(map(format_one, board[field])))
+            parts.append(text.format(" to ".join(ends)))
+    if board["mean_watts"] is not None:
+        parts.append(f"{board['mean_watts']:.2f} W on average")
+    if board["throttled_by"]:
+        by = ", ".join(board["throttled_by"])
+        parts.append(f"held back in {board['throttled_readings']} of {board['readings']} readings ({by})")
+    return [f"board: {', '.join(parts)}"] if parts else []
+
+
+def _rise_figures(run: Run, rise: Rise) -> dict[str, Any]:
+    return {
+        "start_utc": run.utc(rise.start_ns).isoformat(timespec="seconds"),
+        "end_utc": run.utc(rise.end_ns).isoformat(timespec="seconds"),
+        "usual_p99_us": rise.usual_ns / 1000,
+        "slow_p99_us": rise.slow_ns / 1000,
+        "stage": rise.stage,
+        "cause": rise.cause,
+    }
+
+
+def _verdict(run: Run, frames: int, stages: dict[str, Any], rise: Rise | None) -> str:
+    """One sentence for whoever asks "is it fast enough, where does the time go, and what changed?"."""
     if not frames:
         return "No frame after the warm-up: nothing can be said; run it longer."
-    tail_name = "p99" if stages["total"]["p99_us"] is not None else "max"
-    tail_us = stages["total"][f"{tail_name}_us"]
-    p50_us = stages["total"]["p50_us"]
-    largest = max(("preprocess", "inference"), key=lambda stage: stages[stage]["p50_us"])
-    share = stages[largest]["p50_us"] / p50_us if p50_us else 0.0
-    skipped = sum(frame.skipped for frame in frames)
-    kept_up = "kept up with its source" if not skipped else f"missed {skipped} frames of its source"
-    few = "" if len(frames) >= LEAST_SAMPLES[99] else f" (only {len(frames)} frames: no p99 yet)"
-    cut = "" if read.footer else "; the log has no footer: the run was cut off or still goes on"
+    total = stages["total"]
+    tail_name = "p99" if total["p99_us"] is not None else "max"
+    few = "" if total["p99_us"] is not None else f" (only {frames} frames: p99 needs {LEAST_SAMPLES[99]})"
+    largest = max(("preprocess", "inference", "decision"), key=lambda stage: run.histogram(stage).mean_ns())
+    share = run.histogram(largest).mean_ns() / max(1.0, run.histogram("total").mean_ns())
+    skipped = sum(window.skipped for window in run.counted)
+    clauses = [
+        f"Half of the answers took at most {total['p50_us'] / 1000:.2f} ms, "
+        f"{tail_name} {total[f'{tail_name}_us'] / 1000:.2f} ms{few}",
+        f"{largest} is {share:.0%} of it",
+    ]
+    if rise is not None:
+        clauses.append(_rise_clause(run, rise))
+    clauses.append(f"the loop missed {skipped} frames of its source" if skipped else "the loop kept up with its source")
+    if run.missing:
+        clauses.append(f"the log lacks {run.missing[0]}")
+    return "; ".join(clauses) + "."
+
+
+def _rise_clause(run: Run, rise: Rise) -> str:
+    start, end = (run.utc(at_ns) for at_ns in (rise.start_ns, rise.end_ns))
+    lasting = (rise.end_ns - rise.start_ns) / 60e9
+    when = f" when {rise.cause}" if rise.cause else f", most of it in {rise.stage}; the board shows no cause"
     return (
-        f"Half of the answers took at most {p50_us / 1000:.2f} ms, {tail_name} {tail_us / 1000:.2f} ms{few}; "
-        f"{largest} is {share:.0%} of it; the loop {kept_up}{cut}."
+        f"p99 rose from {rise.usual_ns / 1e6:.2f} to {rise.slow_ns / 1e6:.2f} ms at {start:%H:%M} UTC "
+        f"for {lasting:.0f} min (until {end:%H:%M}){when}"
     )

@@ -10,5 +10,7 @@ compile() {  # OUTPUT PYTHON EXTRA...
 }
 uv=$1
 compile device.txt 3.10 device
-compile dev.txt 3.10 device report train dev
+compile dev.txt 3.10 device report train deploy dev
 compile device-py38.txt 3.8 device  # Jetson Nano
+"$uv" pip compile tests/fakepi/requirements.in --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+    --no-deps --no-emit-index-url --no-emit-find-links --output-file requirements/fakepi.txt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +38,18 @@ def device_command(*arguments: object, **options: object) -> subprocess.Complete
     """Run `python -m device ...` as a user would; never raises."""
     command = [sys.executable, "-m", "device", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def interpreter(version: str) -> str:
+    """Path of a working python<version>, on the PATH or of pyenv; skips when there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python{version}")]
+    for found in filter(None, candidates):
+        if subprocess.run([found, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
+            return str(found)
+    pytest.skip(f"needs python{version}")
+
+
+def with_our_tools() -> dict[str, str]:
+    """The environment, with this one's tools (uv) on the PATH."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -1,48 +1,100 @@
-"""A long run with steady memory: `make soak MINUTES=10`. Prints a line each 15 s; exit status 1 when it grows.
+"""A long run with steady memory, handles and threads: `make soak MINUTES=30`. Exit status 1 when something grows.
 
-Not a part of `make test`: it takes as long as it is told.
+On the real picamera2 with a simulated camera, whose cable is pulled for some seconds of each minute; or on another
+SOURCE, such as synthetic://. Not a part of `make test`: it takes as long as it is told.
 """
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_GROWTH_KB = 2048
 WARM_UP_S = 60.0
+SAMPLE_S = 15.0
+PLUGGED_S, UNPLUGGED_S = 50.0, 6.0
 
 
-def resident_kb(pid: int) -> int:
-    """Resident memory, KB of 1024 bytes (proc(5), VmRSS)."""
+class Sample(NamedTuple):
+    """How large the process was. kb: resident memory, of 1024 bytes (proc(5), VmRSS)."""
+
+    seconds: float
+    kb: int
+    handles: int
+    threads: int
+
+
+def sample_of(pid: int, seconds: float) -> Sample:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    handles = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    return Sample(seconds, int(fields["VmRSS"].split()[0]), handles, int(fields["Threads"]))
 
 
-def main(minutes: float) -> int:
+def growth(samples: list[Sample], field: str) -> int:
+    """The most of the second half, less the most of the first; warm-up left out."""
+    values = [getattr(sample, field) for sample in samples if sample.seconds > WARM_UP_S]
+    half = max(1, len(values) // 2)
+    return max(values[half:], default=0) - max(values[:half], default=0)
+
+
+def answered_twice(logs: Path) -> tuple[int, int]:
+    """(frames in the logs, those that are not later than the one before)."""
+    last = (-1, -1)
+    frames = repeated = 0
+    for path in sorted(logs.glob("*.jsonl")):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            if record["record"] == "frame":
+                this = record["sequence"], record["captured_ns"]
+                frames += 1
+                repeated += this[0] <= last[0] or this[1] <= last[1]
+                last = this
+    return frames, repeated
+
+
+def main(minutes: float, source: str) -> int:
+    simulated = source == "csi://0"
+    program = ["tests/simulated_pi.py"] if simulated else ["-m", "device"]
     with tempfile.TemporaryDirectory() as logs, tempfile.TemporaryFile() as output:
-        command = [sys.executable, "-m", "device", "run", "--source", "synthetic://", "--log", logs]
+        command = [sys.executable, *program, "run", "--source", source, "--log", logs]
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
-        start = time.monotonic()
-        samples: list[tuple[float, int]] = []
-        while process.poll() is None and time.monotonic() - start < minutes * 60:
-            time.sleep(15)
-            files = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
-            samples.append((time.monotonic() - start, resident_kb(process.pid)))
-            print(f"{samples[-1][0]:6.0f} s  {samples[-1][1]:7d} KB  {files} open files", flush=True)
-        process.terminate()  # The run ends in order: footer, summary.
+        samples: list[Sample] = []
+        unplugs = 0
+        plugged = True
+        start = changed = sampled = time.monotonic()
+        try:
+            while process.poll() is None and (now := time.monotonic()) - start < minutes * 60:
+                time.sleep(0.5)
+                if simulated and now - changed > (PLUGGED_S if plugged else UNPLUGGED_S):
+                    plugged, changed = not plugged, now
+                    unplugs += not plugged
+                    process.send_signal(signal.SIGUSR2 if plugged else signal.SIGUSR1)
+                if now - sampled > SAMPLE_S:
+                    sampled = now
+                    samples.append(sample_of(process.pid, now - start))
+                    print("{:6.0f} s  {:7d} KB  {} handles  {} threads".format(*samples[-1]), flush=True)
+        finally:
+            process.terminate()  # The run ends in order: footer, summary.
         status = process.wait(timeout=120)
         output.seek(0)
-        tail = output.read().decode(errors="replace").strip().splitlines()[-14:]
-    print("\n".join(tail))
-    warm = [kb for seconds, kb in samples if seconds > WARM_UP_S]
-    growth = max(warm[len(warm) // 2 :]) - max(warm[: max(1, len(warm) // 2)])
-    print(f"resident memory, second half against first (after {WARM_UP_S:.0f} s): {growth:+d} KB")
-    return 0 if status == 0 and growth <= MOST_GROWTH_KB else 1
+        said = output.read().decode(errors="replace")
+        frames, repeated = answered_twice(Path(logs))
+    print("\n".join(said.strip().splitlines()[-14:]))
+    grown = {field: growth(samples, field) for field in ("kb", "handles", "threads")}
+    back = said.count("back after")
+    print(f"{frames} frames in the log, {repeated} answered twice; unplugged {unplugs} times, back {back} times")
+    print(f"second half against first (after {WARM_UP_S:.0f} s): {grown}")
+    steady = grown["kb"] <= MOST_GROWTH_KB and grown["handles"] <= 0 and grown["threads"] <= 0
+    return 0 if status == 0 and steady and not repeated and back >= unplugs - 1 else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0))
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0, sys.argv[2] if len(sys.argv) > 2 else "csi://0"))

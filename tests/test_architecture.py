@@ -44,7 +44,7 @@ def test_the_import_check_sees_imports_inside_functions(tmp_path: Path):
 
 def test_importing_the_device_loads_neither_runtime_nor_matplotlib():
     """What opens hardware or draws pictures imports what it needs when it is used."""
-    heavy = "tflite_runtime ai_edge_litert tensorflow matplotlib picamera2 tabulate tqdm"
+    heavy = "tflite_runtime ai_edge_litert tensorflow matplotlib picamera2 tabulate tqdm tornado"
     code = (
         f"import sys, device.cli, device.loop, device.report; print([m for m in '{heavy}'.split() if m in sys.modules])"
     )

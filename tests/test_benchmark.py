@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-from test_training import python
 
 from device.model_card import read_card
 from device.runtime import installed_runtimes
+from test_training import python
 
 TRAIN = """
 import sys

@@ -15,7 +15,11 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, SHIPPED_MODEL, device_command
+from device.cli import _summary
+from device.config import LogConfig
 from device.labels import LABELS
+from device.sinks import LastResult, Score
+from latency_logs import write_log
 
 
 def test_classify_answers_real_photographs_as_json(photos: list[Path]):
@@ -47,7 +51,8 @@ def test_classify_is_the_loop_on_one_frame(tmp_path: Path, photos: list[Path]):
     """The same file through `run` and through `classify` gives the same label and score."""
     done = device_command("run", "--source", photos[0], "--log", tmp_path)
     assert done.returncode == 0, done.stderr
-    record = json.loads(next(tmp_path.glob("*.jsonl")).read_text().splitlines()[1])
+    lines = map(json.loads, next(tmp_path.glob("*.jsonl")).read_text().splitlines())
+    record = next(line for line in lines if line["record"] == "frame")
     answer = json.loads(device_command("classify", "--json", photos[0]).stdout)
     assert (record["label"], record["score"]) == (answer["label"], pytest.approx(answer["score"], abs=1e-4))
 
@@ -83,6 +88,13 @@ def test_a_signal_ends_the_run_with_the_log_complete(tmp_path: Path, number: sig
     assert (footer["record"], footer["ended"]) == ("footer", "signal")
     assert footer["frames"] > 5
     assert "Half of the answers" in output or "nothing can be said" in output
+
+
+def test_a_long_log_is_not_summed_up_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """It would keep a service from ending in time."""
+    path = write_log(tmp_path, [5_000_000] * 12_000, settings=LogConfig(keep_free_mb=0, raw_s=1e6))
+    assert _summary(path, LastResult(), Score(), None) == 0
+    assert capsys.readouterr().out == f"\nsee: python -m device report {path}\n"
 
 
 def test_report_json_and_picture(tmp_path: Path):

@@ -11,6 +11,8 @@ import pytest
 
 from conftest import ROOT
 from device.cli import _parser
+from device.config import LogConfig
+from device.records import AGES, STAGES
 
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
@@ -31,6 +33,20 @@ def test_every_command_of_the_readme_parses():
     assert len(commands) >= 4
     for command in commands:
         _parser().parse_args(shlex.split(command))
+
+
+def test_the_stages_of_the_readme_are_those_of_the_log():
+    rows = re.findall(r"^\| `([a-z ]+)` \|", TEXTS[0].read_text(), re.MULTILINE)
+    assert rows == [*STAGES, *AGES]
+
+
+def test_the_figures_of_the_readme_are_the_default_settings():
+    text = re.sub(r"\s+", " ", TEXTS[0].read_text())
+    settings = LogConfig()
+    assert (settings.raw_s, settings.window_s, settings.slowest, settings.health_s) == (300, 30, 5, 10)
+    assert "each frame of the first five minutes, then the five slowest of each half minute" in text
+    assert "each ten seconds temperature" in text
+    assert f"beyond {settings.total_mb:g} MB the oldest files go, and below {settings.keep_free_mb:g} MB" in text
 
 
 def test_every_link_and_picture_of_the_texts_is_there():

@@ -13,7 +13,7 @@ from training.photos import Photo
 def test_without_a_training_the_remedy_is_named(tmp_path: Path) -> None:
     """Fine-tuning goes on from a training of the user's own."""
     with pytest.raises(DataError, match=r"grays\.npy: missing.*`make train`"):
-        _previous(tmp_path)
+        _previous(tmp_path, tmp_path)
 
 
 def test_what_make_train_left_is_read(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_what_make_train_left_is_read(tmp_path: Path) -> None:
     np.save(tmp_path / "grays.npy", np.zeros((2, 56, 56), np.uint8))
     np.save(tmp_path / "teacher-logits.npy", np.zeros((2, 11), np.float32))
     (tmp_path / "student.keras").write_bytes(b"weights")
-    grays, logits, student = _previous(tmp_path)
+    grays, logits, student = _previous(tmp_path, tmp_path)
     assert grays.shape == (2, 56, 56)
     assert logits.shape == (2, 11)
     assert student.read_bytes() == b"weights"

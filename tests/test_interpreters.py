@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, interpreter, with_our_tools
 
 EXPECTED = {
     "3.8": ("device-py38.txt", "numpy 1.24", "tflite-runtime 2.13"),
@@ -23,24 +21,20 @@ EXPECTED = {
 }
 
 
-def interpreter(version: str) -> str:
-    """Path of a working python<version>, on the PATH or of pyenv; skips when there is none."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python{version}")]
-    for found in filter(None, candidates):
-        if subprocess.run([found, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
-            return str(found)
-    pytest.skip(f"needs python{version}")
-
-
 @pytest.mark.parametrize("version", EXPECTED)
 def test_the_loop_and_classify_run(version: str, tmp_path: Path, garments):
     lock, numpy_version, runtime = EXPECTED[version]
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run(["uv", "venv", "-q", "-p", interpreter(version), tmp_path / "venv"], check=True, env=_path())
+    subprocess.run(
+        ["uv", "venv", "-q", "-p", interpreter(version), tmp_path / "venv"], check=True, env=with_our_tools()
+    )
     install = ["uv", "pip", "install", "-q", "-p", python, "--require-hashes", "-r", ROOT / "requirements" / lock]
-    done = subprocess.run(install, capture_output=True, text=True, check=False, env=_path())
+    done = subprocess.run(install, capture_output=True, text=True, check=False, env=with_our_tools())
     assert done.returncode == 0, done.stderr
+
+    everything = "import importlib, pkgutil, device\nfor m in pkgutil.walk_packages(device.__path__, 'device.'):"
+    imports = f"{everything}\n    if not m.name.endswith('__main__'): importlib.import_module(m.name)"
+    subprocess.run([python, "-W", "error::DeprecationWarning:device", "-c", imports], cwd=ROOT, check=True)
 
     command = [python, "-W", "error::DeprecationWarning:device", "-m", "device"]
     picture = tmp_path / "answer.png"
@@ -64,8 +58,3 @@ def test_the_loop_and_classify_run(version: str, tmp_path: Path, garments):
     # The runtimes round int8 differently, by a few steps of a logit (training.gate), which moves a score by hundredths.
     assert theirs["label"] == ours["label"]
     assert theirs["scores"] == pytest.approx(ours["scores"], abs=0.05)
-
-
-def _path() -> dict[str, str]:
-    """The environment, with this one's tools (uv) on the PATH."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -8,7 +8,7 @@ import pytest
 
 from training.compose import cut_out, fashion_garment, place, shop_paper
 from training.photos import TARGETS
-from training.views import VIEW_PX, Material, make_view, plan_views
+from training.views import VIEW_PX, Material, make_view, plan_views, reframe
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,26 @@ def test_each_view_is_a_function_of_seed_and_number(material: Material):
     assert {plan.kind for plan in plans} == {"photo", "placed", "fashion", "empty"}
     for number in range(0, 120, 2):
         view = make_view(plans[number], number, material, seed=3)
-        assert (view.shape, view.dtype) == ((VIEW_PX, VIEW_PX, 3), np.uint8)
-        np.testing.assert_array_equal(view, make_view(plans[number], number, material, seed=3))
-    assert not np.array_equal(make_view(plans[0], 0, material, seed=3), make_view(plans[0], 0, material, seed=4))
+        assert (view.pixels.shape, view.pixels.dtype) == ((VIEW_PX, VIEW_PX, 3), np.uint8)
+        again = make_view(plans[number], number, material, seed=3)
+        np.testing.assert_array_equal(view.pixels, again.pixels)
+        assert view.aspect == again.aspect
+    other = make_view(plans[0], 0, material, seed=4)
+    assert not np.array_equal(make_view(plans[0], 0, material, seed=3).pixels, other.pixels)
+
+
+def test_a_view_knows_the_shape_of_its_frame():
+    """A disc in a portrait photograph is squashed in the square view, and round again at the view's aspect."""
+    photo = np.full((288, 144, 3), 200, np.uint8)
+    cv2.circle(photo, (72, 144), 40, (30, 30, 30), -1)
+    ratios = []
+    for number in range(16):
+        view = reframe(np.random.default_rng(number), photo, [photo])
+        rows, columns = np.nonzero(view.pixels[..., 0] < 100)
+        if rows.min() > 0 and rows.max() < VIEW_PX - 1 and columns.min() > 0 and columns.max() < VIEW_PX - 1:
+            ratios.append(np.ptp(columns) * view.aspect / np.ptp(rows))
+    assert len(ratios) > 3
+    assert ratios == pytest.approx([1] * len(ratios), abs=0.12)
 
 
 def test_every_class_is_planned_and_rare_ones_more_often():

@@ -28,6 +28,7 @@ from device.errors import DataError, GarmentcamError
 from device.machine import machine_name
 from device.model_card import InputSpec, Measurement, card_path, write_card
 from device.preprocess import SIDE_PX
+from training import checkpoint
 from training.config import BenchmarkRecipe, TrainingConfig, load_training_config
 from training.data import Splits, load_fashion_mnist
 from training.export import draft_card, export
@@ -99,35 +100,15 @@ class Training:
         model.set_weights([average.numpy() for average in self.average])
         return model
 
-    def _variables(self) -> list[Any]:
+    def variables(self) -> list[Any]:
+        """All of it, for a checkpoint."""
         return [*self.model.weights, *self.optimizer.variables, *self.average]
-
-    def save(self, path: Path, history: list[dict[str, float]]) -> None:
-        """Everything in one file: written beside, then renamed, so that kill -9 leaves a whole one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            arrays = {f"v{number:04d}": np.asarray(variable) for number, variable in enumerate(self._variables())}
-            np.savez(file, history=np.array(json.dumps(history)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-
-    def load(self, path: Path) -> list[dict[str, float]]:
-        """The history that `save` was given; [] where there is no checkpoint."""
-        if not path.exists():
-            return []
-        with np.load(path) as saved:
-            for number, variable in enumerate(self._variables()):
-                variable.assign(saved[f"v{number:04d}"])
-            history: list[dict[str, float]] = json.loads(str(saved["history"]))
-        return history
 
 
 def train(
-    splits: Splits, recipe: BenchmarkRecipe, seed: int, checkpoint: Path, stop_after: int | None = None
+    splits: Splits, recipe: BenchmarkRecipe, seed: int, file: Path, stop_after: int | None = None
 ) -> tuple[keras.Model, list[dict[str, float]]]:
-    """(averaged model, an entry an epoch). Goes on after the last whole epoch of `checkpoint`.
+    """(averaged model, an entry an epoch). Goes on after the last whole epoch of the checkpoint `file`.
 
     The images' order and augmentation depend on (seed, epoch) alone, so resuming changes nothing.
     stop_after: return after so many epochs of this recipe.
@@ -136,7 +117,7 @@ def train(
     images, labels = splits.train
     steps = len(labels) // recipe.batch_size
     training = Training(recipe, steps)
-    history = training.load(checkpoint)
+    history = checkpoint.load(file, training.variables())
     bar = tqdm(
         total=recipe.epochs * steps,
         initial=len(history) * steps,
@@ -160,7 +141,7 @@ def train(
             "seconds": time.monotonic() - start,
         }
         history.append(entry)
-        training.save(checkpoint, history)
+        checkpoint.save(file, training.variables(), history)
         bar.set_postfix(loss=f"{entry['loss']:.3f}", validation=f"{entry['validation']:.4f}")
     bar.close()
     return training.averaged(), history
@@ -176,8 +157,8 @@ def run(config: TrainingConfig) -> list[str]:
     """Train, export, test, report. Returns what fell short."""
     recipe, seed = config.benchmark, config.seed
     splits = load_fashion_mnist(config)
-    checkpoint = RUN / f"checkpoint-{recipe.epochs}x{recipe.batch_size}-{seed}.npz"  # another recipe starts anew
-    trained, history = train(splits, recipe, seed, checkpoint)
+    file = RUN / f"checkpoint-{recipe.epochs}x{recipe.batch_size}-{seed}.npz"  # another recipe starts anew
+    trained, history = train(splits, recipe, seed, file)
     model = mirrored(trained)
     draft = draft_card(
         "benchmark",

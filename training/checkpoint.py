@@ -32,5 +32,11 @@ def load(path: Path, variables: Sequence[Any]) -> History:
     with np.load(path) as saved:
         for number, variable in enumerate(variables):
             variable.assign(saved[f"v{number:04d}"])
-        history: History = json.loads(str(saved["history"]))
-    return history
+    return history(path)
+
+
+def history(path: Path) -> History:
+    """The history alone."""
+    with np.load(path) as saved:
+        entries: History = json.loads(str(saved["history"]))
+    return entries

@@ -38,6 +38,12 @@ class CameraRecipe(msgspec.Struct, frozen=True):
     student_steps: Count = 9000
 
 
+class TinyRecipe(msgspec.Struct, frozen=True):
+    """The smallest model, for the same views and from the same teacher as the one that ships."""
+
+    student_steps: Count = 6000
+
+
 class TrainingConfig(msgspec.Struct, frozen=True):
     """The section `training`. Folders: "" looks in the usual places.
 
@@ -50,6 +56,7 @@ class TrainingConfig(msgspec.Struct, frozen=True):
     mlp: MlpRecipe = MlpRecipe()
     benchmark: BenchmarkRecipe = BenchmarkRecipe()
     camera: CameraRecipe = CameraRecipe()
+    tiny: TinyRecipe = TinyRecipe()
 
 
 def load_training_config(path: Path | None = None) -> TrainingConfig:

@@ -1,59 +1,184 @@
 """`make evaluate`: a .tflite with its card, through the device's own code, on what it was not trained on.
 
-Photographs of the validation contributors (`training.photos.split_by_contributor`) and Fashion-MNIST's test set. The
-decision is the board's, a frame alone.
+Photographs of the validation contributors (`training.photos.split_by_contributor`), the same photographs spoilt,
+hand-held clips of them, and Fashion-MNIST's test set. Writes reports/evaluate.md with its pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tabulate import tabulate
+from tqdm import tqdm
 
 from device.arrays import Array
 from device.classifier import Classifier
+from device.config import DecisionConfig
 from device.decision import Decision
 from device.errors import GarmentcamError
-from device.frame import Prediction
 from device.images import read_image
-from device.labels import LABELS, UNSURE
+from device.labels import LABELS
 from device.machine import machine_name
 from device.preprocess import preprocessing
 from training.calibration import accuracy_and_recall, calibration_error
+from training.clips import Steadiness, steadiness
 from training.config import load_training_config
 from training.data import Split, load_fashion_mnist
 from training.photos import FOOTWEAR, NONE, TARGETS, Photo, find_photos, load_photos, split_by_contributor
+from training.robustness import CLEAN, SPOILT
+
+REPORTS = Path("reports")
+_CLIPS = 60
 
 
-def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Split) -> dict[str, float]:
-    """Name -> figure, each a share 0..1. Shoes of unknown kind are left out of the scores."""
-    preprocess = preprocessing(classifier.card.preprocessing)
+class Answers(NamedTuple):
+    """What the board says of n images.
+
+    seen: uint8 (n, 28, 28), what the model saw. scores: float32 (n, 10). confidence: float (n,), what the decision
+    looks at. truth: index into TARGETS, (n,).
+    """
+
+    seen: Array
+    scores: Array
+    confidence: Array
+    truth: Array
+
+    @property
+    def best(self) -> Array:
+        """Index of the best label, (n,)."""
+        return self.scores.argmax(axis=1)
+
+    @property
+    def garment(self) -> Array:
+        """Where the truth is one of the ten: bool (n,)."""
+        return self.truth < len(LABELS)
+
+    @property
+    def right(self) -> Array:
+        """Where the best label is the truth: bool (n,)."""
+        return self.best == self.truth
+
+
+class Evaluation(NamedTuple):
+    """columns: name in SPOILT -> answers to the spoilt photographs. clips: None without photographs."""
+
+    columns: Mapping[str, Answers]
+    fashion: Answers
+    clips: Steadiness | None
+    unsure_below: float
+
+
+def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Split) -> Evaluation:
+    """Ask the classifier everything. Shoes of unknown kind are left out."""
     scored = [photo for photo in photos if photo.target != TARGETS.index(FOOTWEAR)]
     truth = np.array([photo.target for photo in scored])
-    predictions = [classifier(preprocess(read_image(photo.path))) for photo in scored]
-    answers = _answers(predictions)
-    garment = truth < len(LABELS)
-    right = garment & (answers == truth)
-    unsure = np.array([Decision(classifier.card.unsure_below)(each, 0) == UNSURE for each in predictions])
-    scores = np.array([each.score for each in predictions])
-    accuracy, recall = accuracy_and_recall(answers, truth)
-    test = _answers([classifier(preprocess(image)) for image in fashion.images])
-    return {
+    pixels = [read_image(photo.path) for photo in scored]
+    columns = {
+        name: ask(classifier, [spoil(each) for each in pixels], truth)
+        for name, spoil in tqdm(SPOILT.items(), desc="photographs", unit="column")
+    }
+    garments = [number for number, target in enumerate(truth) if target < len(LABELS)]
+    filmed = garments[:: max(1, len(garments) // _CLIPS)][:_CLIPS]
+    settings = DecisionConfig()
+    clips = steadiness(
+        classifier,
+        [pixels[number] for number in tqdm(filmed, desc="clips", unit="clip")],
+        [LABELS[truth[number]] for number in filmed],
+        lambda: Decision(classifier.card.unsure_below, settings.smoothing_s, settings.hysteresis),
+    )
+    return Evaluation(columns, ask(classifier, fashion.images, fashion.labels), clips, classifier.card.unsure_below)
+
+
+def ask(classifier: Classifier, images: Sequence[Array] | Array, truth: Array) -> Answers:
+    """Frames of any size through preprocessing and classifier, as the loop does."""
+    preprocess = preprocessing(classifier.card.preprocessing)
+    seen = np.stack([preprocess(image) for image in images])
+    predictions = [classifier(image) for image in seen]
+    return Answers(
+        seen,
+        np.stack([each.scores for each in predictions]),
+        np.array([each.confidence for each in predictions]),
+        truth,
+    )
+
+
+def figures(found: Evaluation) -> dict[str, float]:
+    """Name -> figure: shares 0..1, but for the two of clips that name their unit."""
+    clean = found.columns[CLEAN]
+    accuracy, recall = accuracy_and_recall(clean.best, clean.truth)
+    garment, right, sure = clean.garment, clean.right, clean.confidence >= found.unsure_below
+    losses = robustness(found)
+    worst = min(losses, key=lambda name: losses[name])
+    best = clean.scores.max(axis=1)
+    values = {
         f"{garment.sum()} photographs of unseen people, accuracy": accuracy,
         "the same, macro recall": recall,
-        "the same, expected calibration error": calibration_error(scores[garment], right[garment]),
-        "right answers that the decision keeps": float((~unsure[right]).mean()),
-        f"{(~garment).sum()} photographs of {NONE} of the ten, answered unsure": float(unsure[~garment].mean()),
-        f"{len(test):,} Fashion-MNIST test images, accuracy": float((test == fashion.labels).mean()),
+        "the same, expected calibration error": calibration_error(best[garment], right[garment]),
+        "right answers that the decision keeps": _share(sure[garment & right]),
+        f"{(~garment).sum()} photographs of {NONE} of the ten, answered unsure": _share(~sure[~garment]),
+        f"robustness, accuracy of the worst column ({worst})": losses[worst],
+        f"{len(found.fashion.truth):,} Fashion-MNIST test images, accuracy": float(found.fashion.right.mean()),
     }
+    if found.clips:
+        values[f"{found.clips.clips} hand-held clips, last answer right"] = found.clips.right_share
+        values["the same, seconds to a right and stable label (median)"] = found.clips.seconds_to_right
+        values["the same, changes of the shown label a minute"] = found.clips.changes_a_minute
+    return values
 
 
-def _answers(predictions: Sequence[Prediction]) -> Array:
-    return np.array([int(each.scores.argmax()) for each in predictions])
+def _share(flags: Array) -> float:
+    """Mean of bool (n,); nan without any."""
+    return float(flags.mean()) if len(flags) else float("nan")
+
+
+def robustness(found: Evaluation) -> dict[str, float]:
+    """Column -> accuracy."""
+    return {name: accuracy_and_recall(each.best, each.truth)[0] for name, each in found.columns.items()}
+
+
+def write_report(found: Evaluation, title: str, photos: Sequence[Photo], folder: Path) -> Path:
+    """reports/evaluate.md and its pictures."""
+    from training import plots
+
+    clean = found.columns[CLEAN]
+    scored = [photo for photo in photos if photo.target != TARGETS.index(FOOTWEAR)]
+    plots.confusion(folder / "confusion.png", clean.truth, clean.best, title, TARGETS[: clean.truth.max() + 1])
+    plots.coverage(
+        folder / "coverage.png", clean.confidence[clean.garment], clean.right[clean.garment], found.unsure_below
+    )
+    plots.bars(folder / "robustness.png", robustness(found), "accuracy")
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(clean.garment))
+    for name, wanted in (("right", True), ("wrong", False)):
+        shown = chosen[clean.right[chosen] == wanted][:40]
+        plots.pairs(
+            folder / f"{name}.jpg",
+            [(read_image(scored[n].path)[..., ::-1], clean.seen[n]) for n in shown],
+            [f"{TARGETS[clean.truth[n]]}" + ("" if wanted else f" → {LABELS[clean.best[n]]}") for n in shown],
+        )
+    rows = [[name, f"{value:.3f}"] for name, value in figures(found).items()]
+    columns = [[name, f"{value:.3f}"] for name, value in robustness(found).items()]
+    text = [
+        f"# {title}",
+        tabulate(rows, ["what", "figure"], tablefmt="github", disable_numparse=True),
+        "## Robustness",
+        tabulate(columns, ["the same photographs", "accuracy"], tablefmt="github", disable_numparse=True),
+        "![accuracy by column](robustness.png)",
+        "## Where it errs",
+        "![confusion matrix](confusion.png)",
+        "![accuracy against coverage](coverage.png)",
+        "40 right and 40 wrong answers, drawn by lot: the photograph, and what the model saw.",
+        "![right answers](right.jpg)",
+        "![wrong answers](wrong.jpg)",
+    ]
+    path = folder / "evaluate.md"
+    path.write_text("\n\n".join(text) + "\n")
+    return path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,19 +186,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description="Measure a model.")
     parser.add_argument("--model", type=Path, default=Path("device/models/model.tflite"), metavar="TFLITE")
     parser.add_argument("--photos", default="", metavar="DIR", help="labelled photographs (training.photos_dir)")
+    parser.add_argument("--out", type=Path, default=REPORTS, metavar="DIR", help="the report (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         config = load_training_config()
         _, held_out = split_by_contributor(load_photos(find_photos(options.photos or config.photos_dir)))
         classifier = Classifier(options.model)
-        figures = evaluate(classifier, held_out, load_fashion_mnist(config).test)
+        found = evaluate(classifier, held_out, load_fashion_mnist(config).test)
+        card = classifier.card
+        date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        title = f"{card.name} ({card.preprocessing}) in {classifier.runtime}, {machine_name()}, {date}"
+        path = write_report(found, title, held_out, options.out)
     except GarmentcamError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{classifier.card.name} ({classifier.card.preprocessing}) in {classifier.runtime} on {machine_name()}")
-    print(
-        tabulate([[name, f"{value:.3f}"] for name, value in figures.items()], ["what", "share"], disable_numparse=True)
-    )
+    print(title)
+    rows = [[name, f"{value:.3f}"] for name, value in figures(found).items()]
+    print(tabulate(rows, ["what", "figure"], disable_numparse=True))
+    print(f"report: {path}")
     return 0
 
 

@@ -26,11 +26,12 @@ from device.labels import LABELS
 from device.preprocess import preprocessing
 from training.calibration import accuracy_and_recall
 from training.compose import cut_out
-from training.config import load_training_config
+from training.config import TrainingConfig, load_training_config
 from training.data import Splits, load_fashion_mnist
 from training.photos import Photo, find_photos, load_photos, readable, split_by_contributor
 from training.render import PHOTO_PX
-from training.train import MODELS, RUN, VIEW_PREPROCESSING, Validation, int8_ranges, see, ship
+from training.ship import VIEW_PREPROCESSING, Validation, int8_ranges, see, ship
+from training.train import MODELS, RUN, student_folder
 from training.views import Material, Plan, make_view, plan_views
 
 ALLOWED_LOSS = 0.01
@@ -65,13 +66,14 @@ def finetune(
     splits: Splits,
     old: Sequence[Photo],
     new: Sequence[Photo],
+    config: TrainingConfig,
     *,
-    seed: int,
     run: Path,
     models: Path,
     steps: int = STEPS,
 ) -> Outcome:
     """Train on, compare, and ship to `models` and `run` when nothing is lost. Raises DataError without a run."""
+    seed = config.seed
     import keras
 
     from training.student import Lessons, lessons, train_student
@@ -82,7 +84,8 @@ def finetune(
     new_training, new_held_out = split_by_contributor(new, share=0.2)
     if not new_training:
         raise DataError(f"{len(new)} photograph(s) are too few to train on; expected at least two")
-    grays, logits, student_file = _previous(run)
+    folder = student_folder(run, "camera", config)
+    grays, logits, student_file = _previous(run, folder)
     targets = np.array([plan.target for plan in plan_views(_targets(old_training), splits.train.labels, seed)])
     if len(targets) != len(grays):
         raise DataError(f"{run}: made of other photographs ({len(grays)} views, expected {len(targets)}): `make train`")
@@ -101,15 +104,16 @@ def finetune(
     model = keras.models.load_model(student_file, compile=False)
     old_seen, new_seen = see(old_held_out), see(new_held_out) if new_held_out else None
     old_before, new_before = _accuracy(model, old_seen), _accuracy(model, new_seen)
-    folder = run / f"finetune-{_digest(new, seed, steps, student_file)}"
-    train_student(
+    file = folder / f"finetune-{_digest(new, seed, steps, student_file)}.npz"
+    model = train_student(
         model,
         mixed,
         splits.train,
         preprocessing(VIEW_PREPROCESSING),
         steps=steps,
         seed=seed + 1,
-        file=folder / "student.npz",
+        file=file,
+        watch=lambda model: _accuracy(model, old_seen),
         peak_learning_rate=_PEAK_LEARNING_RATE,
     )
     old_after, new_after = _accuracy(model, old_seen), _accuracy(model, new_seen)
@@ -124,19 +128,18 @@ def finetune(
             recipe,
             command="python -m training.finetune",
             seed=seed,
-            run=run,
-            models=models,
+            path=models / "model.tflite",
         )
         part = student_file.with_suffix(".part.keras")
         model.save(part)
         os.replace(part, student_file)
-    (folder / "outcome.json").write_text(json.dumps(outcome._asdict(), indent=1) + "\n")
+    file.with_suffix(".json").write_text(json.dumps(outcome._asdict(), indent=1) + "\n")
     return outcome
 
 
-def _previous(run: Path) -> tuple[Array, Array, Path]:
+def _previous(run: Path, folder: Path) -> tuple[Array, Array, Path]:
     """What `make train` left: views uint8 (n, 56, 56), the teacher's logits float32 (n, 11), the student's file."""
-    files = [run / name for name in ("grays.npy", "teacher-logits.npy", "student.keras")]
+    files = [folder / "grays.npy", run / "teacher-logits.npy", folder / "student.keras"]
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: missing; fine-tuning goes on from a training of yours: run `make train` first")
@@ -204,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             load_fashion_mnist(config),
             load_photos(find_photos(config.photos_dir)),
             readable(load_photos(find_photos(options.photos))),
-            seed=config.seed,
+            config,
             run=options.run,
             models=options.out,
             steps=options.steps,

@@ -28,28 +28,31 @@ _shared: tuple[Sequence[Plan], Material, int, Path] | None = None
 def render_views(
     photos: Sequence[Photo], fashion_images: Array, fashion_labels: Array, seed: int, folder: Path
 ) -> Array:
-    """The views' targets, int64, shape (n,); `folder`/views.npy then holds uint8, shape (n, 140, 140, 3), B,G,R.
+    """The views' targets, int64, shape (n,).
+
+    `folder`/views.npy then holds their pixels, uint8 (n, 140, 140, 3), B,G,R, and aspects.npy float32 (n,).
 
     Must run before TensorFlow has started its threads: workers are forked.
     """
     global _shared
     plans = plan_views([photo.target for photo in photos], fashion_labels, seed)
     targets = np.array([plan.target for plan in plans])
-    file, marks = folder / "views.npy", folder / "views-done.npy"
+    marks = folder / "views-done.npy"
     blocks = -(-len(plans) // _BLOCK)
-    done = np.load(marks) if marks.exists() and file.exists() else np.zeros(blocks, bool)
+    done = np.load(marks) if marks.exists() else np.zeros(blocks, bool)
     if done.all():
         return targets
     folder.mkdir(parents=True, exist_ok=True)
     if not done.any():
-        np.lib.format.open_memmap(file, "w+", np.uint8, (len(plans), VIEW_PX, VIEW_PX, 3))
+        np.lib.format.open_memmap(folder / "views.npy", "w+", np.uint8, (len(plans), VIEW_PX, VIEW_PX, 3))
+        np.lib.format.open_memmap(folder / "aspects.npy", "w+", np.float32, (len(plans),))
     context, workers = multiprocessing.get_context("fork"), len(os.sched_getaffinity(0))
     cv2.setNumThreads(1)
     with context.Pool(workers) as pool:
         loading = pool.imap(_load, [photo.path for photo in photos], chunksize=32)
         loaded = list(tqdm(loading, desc="cut-outs", total=len(photos), unit="photo", mininterval=2))
     pixels, garments = zip(*loaded, strict=True)
-    _shared = plans, Material(pixels, garments, fashion_images), seed, file
+    _shared = plans, Material(pixels, garments, fashion_images), seed, folder
     waiting = np.flatnonzero(~done)
     bar = tqdm(desc="views", total=len(plans), initial=int(done.sum()) * _BLOCK, unit="view", mininterval=2)
     with context.Pool(workers) as pool:
@@ -72,9 +75,10 @@ def _load(path: Path) -> tuple[Array, object]:
 def _render(block: int) -> int:
     if _shared is None:
         raise RuntimeError("_render outside render_views")
-    plans, material, seed, file = _shared
-    views = np.lib.format.open_memmap(file, "r+")
+    plans, material, seed, folder = _shared
+    views, aspects = (np.lib.format.open_memmap(folder / name, "r+") for name in ("views.npy", "aspects.npy"))
     for number in range(block * _BLOCK, min(len(plans), (block + 1) * _BLOCK)):
-        views[number] = make_view(plans[number], number, material, seed)
+        views[number], aspects[number] = make_view(plans[number], number, material, seed)
     views.flush()
+    aspects.flush()
     return block

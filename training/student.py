@@ -7,6 +7,7 @@ views and, so that it stays right on what the data set is, from Fashion-MNIST's 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,11 +21,12 @@ from tqdm import tqdm
 
 from device.arrays import Array
 from device.locate import locate
-from device.preprocess import SIDE_PX
+from device.preprocess import SIDE_PX, to_gray
 from training import checkpoint
 from training.data import Split
 from training.photos import FOOTWEAR, TARGETS
 from training.teacher import CLASSES, allowed_classes
+from training.views import VIEW_PX, View
 
 GRAY_PX = 56
 """Side of the student's copy of a view, pixels: room to turn and shift it before the preprocessing halves it."""
@@ -37,9 +39,11 @@ _SMOOTHING = 0.05
 _AVERAGE = 0.998
 
 
-def located_gray(view: Array) -> Array:
+def located_gray(view: View) -> Array:
     """The student's copy of a view: the part that holds the garment, as the board would locate it. uint8 (56, 56)."""
-    part = cv2.cvtColor(np.ascontiguousarray(locate(view, SIDE_PX)), cv2.COLOR_BGR2GRAY)
+    stretch = np.sqrt(view.aspect)
+    size = round(VIEW_PX * stretch), round(VIEW_PX / stretch)
+    part = locate(cv2.resize(to_gray(view.pixels), size, interpolation=cv2.INTER_LINEAR), SIDE_PX)
     shrinks = min(part.shape) >= GRAY_PX
     gray: Array = cv2.resize(part, (GRAY_PX, GRAY_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return gray
@@ -72,11 +76,13 @@ def train_student(
     steps: int,
     seed: int,
     file: Path,
+    watch: Callable[[keras.Model], float],
     peak_learning_rate: float = 4e-3,
 ) -> keras.Model:
     """Train `model` (float32 (n, 28, 28), 0..255 -> ten logits); returns it with the running average of its weights.
 
-    What block of batches comes when is a function of (seed, block) alone; a checkpoint a block in `file`.
+    What block of batches comes when is a function of (seed, block) alone; a checkpoint a block in `file`, whose history
+    holds the loss, the seconds and, as "validation", what `watch` says of the averaged weights.
     """
     warm_up = min(150, max(1, steps // 5))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -99,6 +105,12 @@ def train_student(
             mean.assign(keep * mean + (1 - keep) * tf.cast(weight.value, mean.dtype))
         return loss
 
+    averaged = keras.models.clone_model(model)
+
+    def set_average() -> keras.Model:
+        averaged.set_weights([mean.numpy() for mean in average])
+        return averaged
+
     variables = [*model.weights, *optimizer.variables, *average]
     history = checkpoint.load(file, variables)
     blocks = -(-steps // _BLOCK_STEPS)
@@ -106,6 +118,7 @@ def train_student(
     with ThreadPoolExecutor(1) as pool:  # The next block is drawn while this one is learnt.
         coming = pool.submit(_block, views, fashion, preprocess, seed, len(history))
         for block in range(len(history), blocks):
+            start_s = time.monotonic()
             images, wanted = coming.result()
             coming = pool.submit(_block, views, fashion, preprocess, seed, block + 1)
             losses = []
@@ -113,13 +126,12 @@ def train_student(
                 batch = slice(at, at + BATCH_SIZE)
                 losses.append(float(step(images[batch].astype(np.float32), wanted[batch])))
                 bar.update()
-            history.append({"loss": float(np.mean(losses))})
+            entry = {"loss": float(np.mean(losses)), "validation": watch(set_average())}
+            history.append({**entry, "seconds": time.monotonic() - start_s})
             checkpoint.save(file, variables, history)
-            bar.set_postfix(loss=f"{history[-1]['loss']:.3f}")
+            bar.set_postfix(loss=f"{entry['loss']:.3f}", validation=f"{entry['validation']:.3f}")
     bar.close()
-    for weight, mean in zip(model.weights, average, strict=True):
-        weight.assign(mean)
-    return model
+    return set_average()
 
 
 def _block(

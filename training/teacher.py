@@ -6,6 +6,7 @@ and "none of the ten".
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,16 @@ def train_teacher(views: Array, targets: Array, *, passes: float, seed: int, fil
     variables = [*model.weights, *optimizer.variables]
     history = checkpoint.load(file, variables)
     start = int(history[-1]["step"]) if history else 0
+    since_s = time.monotonic()
     for number in tqdm(range(start, steps), desc="teacher", initial=start, total=steps, unit="step", mininterval=2):
         begin = number * BATCH_SIZE
         order = np.random.default_rng((seed, 2, begin // len(targets))).permutation(len(targets))
         chosen = np.sort(np.take(order, range(begin, begin + BATCH_SIZE), mode="wrap"))
         loss = step(views[chosen], targets[chosen])
         if (number + 1) % _CHECKPOINT_STEPS == 0 or number + 1 == steps:
-            history.append({"step": number + 1, "loss": float(loss)})
+            history.append({"step": number + 1, "loss": float(loss), "seconds": time.monotonic() - since_s})
             checkpoint.save(file, variables, history)
+            since_s = time.monotonic()
     return model
 
 

@@ -63,23 +63,31 @@ def plan_views(photo_targets: Sequence[int], fashion_labels: Array, seed: int) -
     return [plans[number] for number in rng.permutation(len(plans))]
 
 
-def make_view(plan: Plan, number: int, material: Material, seed: int) -> Array:
-    """View `number`: uint8, shape (140, 140, 3), B,G,R."""
+class View(NamedTuple):
+    """pixels: uint8, shape (140, 140, 3), B,G,R, squashed to a square. aspect: the frame's width / height before."""
+
+    pixels: Array
+    aspect: float
+
+
+def make_view(plan: Plan, number: int, material: Material, seed: int) -> View:
+    """View `number`."""
     rng = np.random.default_rng((seed, 1, number))
     kind = plan.kind
     garment = material.garments[plan.source] if kind == "placed" else None
     if kind == "photo" or (kind == "placed" and garment is None):
-        return relight(rng, reframe(rng, material.photos[plan.source], material.photos))
+        framed = reframe(rng, material.photos[plan.source], material.photos)
+        return View(relight(rng, framed.pixels), framed.aspect)
     if kind == "empty":
-        return relight(rng, _nothing(rng, material.photos))
+        return View(relight(rng, _nothing(rng, material.photos)), 1.0)
     if garment is None:
         garment = fashion_garment(rng, material.fashion[plan.source])
     on_paper = rng.random() < (0.75 if kind == "placed" else 0.6)
     background = shop_paper(rng, VIEW_PX) if on_paper else room(rng, VIEW_PX, material.photos)
-    return relight(rng, place(rng, background, garment, TARGETS[plan.target]), strength=0.5)
+    return View(relight(rng, place(rng, background, garment, TARGETS[plan.target]), strength=0.5), 1.0)
 
 
-def reframe(rng: np.random.Generator, photo: Array, photos: Sequence[Array]) -> Array:
+def reframe(rng: np.random.Generator, photo: Array, photos: Sequence[Array]) -> View:
     """The photograph as if taken from elsewhere: nearer, farther (down to a third), turned, upside down, off centre."""
     height, width = photo.shape[:2]
     choice = rng.random()
@@ -96,6 +104,7 @@ def reframe(rng: np.random.Generator, photo: Array, photos: Sequence[Array]) -> 
     turned = rng.normal(0, 8) + (180 if 0.7 <= choice < 0.85 else 0) if choice < 0.85 else rng.uniform(-40, 40)
     room_to_move = 0.10 + 0.30 * max(0.0, 1 - 1 / zoom)
     frame = np.array([width * zoom * aspect, height * zoom / aspect])
+    frame_aspect = float(frame[0] / frame[1])
     centre = np.array([width, height]) / 2 + rng.uniform(-room_to_move, room_to_move, 2) * frame
     mirror = -1 if rng.random() < 0.5 else 1
     cosine, sine = np.cos(np.deg2rad(turned)), np.sin(np.deg2rad(turned))
@@ -106,13 +115,14 @@ def reframe(rng: np.random.Generator, photo: Array, photos: Sequence[Array]) -> 
     if border is None:
         seen = _warp(photo, matrix, cv2.BORDER_CONSTANT)
         inside = _warp(np.full((height, width), 255, np.uint8), matrix, cv2.BORDER_CONSTANT)[..., None] / 255
-        return np.clip(seen + room(rng, VIEW_PX, photos) * (1 - inside), 0, 255).astype(np.uint8)
+        pixels = np.clip(seen + room(rng, VIEW_PX, photos) * (1 - inside), 0, 255).astype(np.uint8)
+        return View(pixels, frame_aspect)
     colour = (0.0, 0.0, 0.0)
     if border == cv2.BORDER_CONSTANT:
         edges = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
         plain = np.full(3, rng.choice([0, 128, 255, rng.integers(256)]))
         colour = tuple(float(level) for level in (np.median(edges, axis=0) if rng.random() < 0.6 else plain))
-    return _warp(photo, matrix, border, colour)
+    return View(_warp(photo, matrix, border, colour), frame_aspect)
 
 
 def relight(rng: np.random.Generator, view: Array, strength: float = 1.0) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Callable
 
+_SLICE_NS = 250_000_000
+
 
 class Pace:
     """Tells a recorded source which of its frames is the newest now.
@@ -24,6 +26,11 @@ class Pace:
         self._clock = clock
         self._sleep = sleep
         self._start_ns: int | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let whoever waits go on at once; callable from any thread or signal handler."""
+        self._stopped = True
 
     def wait(self, index: int) -> tuple[int, int]:
         """Wait until frame `index` is there. Returns (the newest frame's index, when it came in monotonic ns)."""
@@ -34,7 +41,9 @@ class Pace:
             self._start_ns = now - round(index * self._period_ns)
         due_ns = self._start_ns + round(index * self._period_ns)
         if due_ns > now:
-            self._sleep((due_ns - now) / 1e9)
+            while due_ns > now and not self._stopped:
+                self._sleep(min(due_ns - now, _SLICE_NS) / 1e9)
+                now = self._clock()
             return index, due_ns
         newest = max(index, int((now - self._start_ns) / self._period_ns))
         return newest, self._start_ns + round(newest * self._period_ns)

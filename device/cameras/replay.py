@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Iterator
 
@@ -51,8 +52,6 @@ class ImageCamera:
     def __iter__(self) -> Iterator[Frame]:
         answered = False
         for sequence, path in enumerate(self._paths):
-            if self._closed:
-                return
             try:
                 pixels = read_image(path)
             except CameraError as error:
@@ -60,6 +59,8 @@ class ImageCamera:
                 continue
             # A folder is a list to work through, not a live scene: a slow reader misses none of it.
             _, captured_ns = self._pace.wait(sequence)
+            if self._closed:
+                return
             answered = True
             yield Frame(pixels, sequence, captured_ns, origin=str(path))
         if not answered:
@@ -67,6 +68,7 @@ class ImageCamera:
 
     def close(self) -> None:
         self._closed = True
+        self._pace.stop()
 
 
 class VideoCamera:
@@ -81,6 +83,8 @@ class VideoCamera:
         if not 0 < rate_hz <= 1000:
             rate_hz = 30.0  # Some containers do not say; 30 is what cameras do.
         self._pace = Pace(rate_hz if paced else None)
+        self._closed = False
+        self._lock = threading.RLock()  # OpenCV crashes when a file is closed while another thread reads it.
         self.description = f"{path} at {rate_hz:.1f} frames/s"
         self.frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
@@ -94,15 +98,19 @@ class VideoCamera:
         sequence = -1
         while True:
             newest, captured_ns = self._pace.wait(sequence + 1)
-            while sequence < newest:
-                if not self._capture.grab():
-                    if sequence < 0:
-                        raise CameraError(f"camera.source {self._path}: no frame could be decoded")
-                    return
-                sequence += 1
-            decoded, pixels = self._capture.retrieve()
+            with self._lock:
+                while sequence < newest and self._capture.grab():
+                    sequence += 1
+                decoded, pixels = self._capture.retrieve()
+            if self._closed or sequence < newest:
+                break
             if decoded:
                 yield Frame(pixels, sequence, captured_ns, origin=str(self._path))
+        if sequence < 0 and not self._closed:
+            raise CameraError(f"camera.source {self._path}: no frame could be decoded")
 
     def close(self) -> None:
-        self._capture.release()
+        self._closed = True
+        self._pace.stop()
+        with self._lock:
+            self._capture.release()

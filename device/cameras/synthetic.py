@@ -61,8 +61,10 @@ class SyntheticCamera:
 
     def __iter__(self) -> Iterator[Frame]:
         sequence, number, scene = -1, -1, None
-        while not self._closed:
+        while True:
             sequence, captured_ns = self._pace.wait(sequence + 1)
+            if self._closed:
+                return
             if scene is None or sequence // FRAMES_A_GARMENT != number:
                 number = sequence // FRAMES_A_GARMENT
                 scene = self._scene(number)
@@ -70,6 +72,7 @@ class SyntheticCamera:
 
     def close(self) -> None:
         self._closed = True
+        self._pace.stop()
 
     def _scene(self, number: int) -> _Scene:
         rng = np.random.default_rng((self._seed, number))

@@ -1,0 +1,77 @@
+"""The student's training: it learns, and after kill -9 it goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from test_training import ROOT
+
+CHILD = """
+import sys
+from pathlib import Path
+import keras
+import numpy as np
+from device.preprocess import stretch_1
+from training import checkpoint, student
+from training.data import Split
+from training.model import tiny
+
+student._BLOCK_STEPS = 5  # a checkpoint each 5 steps
+rng = np.random.default_rng(0)
+labels = rng.integers(0, 2, 400)
+grays = np.zeros((400, 56, 56), np.uint8)
+grays[labels == 0, 8:48, 20:36] = 255  # upright
+grays[labels == 1, 20:36, 8:48] = 255  # lying
+wanted = np.eye(11, dtype=np.float32)[labels]
+fashion = Split(grays[:, ::2, ::2].copy(), labels)
+keras.utils.set_random_seed(1)
+model = student.train_student(
+    tiny(), student.Lessons(grays, wanted), fashion, stretch_1, steps=20, seed=1, file=Path(sys.argv[1]),
+    watch=lambda model: float((model.predict(fashion.images, verbose=0).argmax(axis=1) == labels).mean()),
+)
+np.savez(sys.argv[2], *model.get_weights())
+"""
+
+
+def child(checkpoint: Path, weights: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(checkpoint), str(weights)], cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    assert child(folder / "student.npz", folder / "weights.npz").wait() == 0
+    return folder
+
+
+def test_it_learns_and_writes_down_how(whole: Path):
+    from training.checkpoint import history
+
+    entries = history(whole / "student.npz")
+    assert len(entries) == 4
+    assert entries[-1]["loss"] < entries[0]["loss"]
+    assert entries[-1]["validation"] > 0.9
+    assert all(entry["seconds"] > 0 for entry in entries)
+
+
+def test_killed_it_goes_on_and_ends_with_the_same_weights(whole: Path, tmp_path: Path):
+    file, weights = tmp_path / "student.npz", tmp_path / "weights.npz"
+    process = child(file, weights)
+    while not file.exists():
+        assert process.poll() is None, "ended before its first checkpoint"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not weights.exists()
+    assert child(file, weights).wait() == 0
+    with np.load(whole / "weights.npz") as expected, np.load(weights) as found:
+        for name in expected.files:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)

@@ -48,6 +48,8 @@ class Send(msgspec.Struct, frozen=True):
 
 Step = Command | Send
 
+LOST = "what the board had begun it finishes by itself (`make status`); the same command goes on from there"
+
 
 class Fleet(BaseStateCallback):
     """Use it in `with`. Boards that cannot be reached or whose step failed are in `failed`: name -> why.
@@ -123,7 +125,9 @@ class Fleet(BaseStateCallback):
     def operation_host_error(  # type: ignore[override]
         self, state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
     ) -> None:
-        self.failed[host.name] = f"stopped at: {self._steps[host.name, op_hash].does}"
+        does = self._steps[host.name, op_hash].does
+        lost = not _transport(host).is_active()
+        self.failed[host.name] = f"the connection was lost at: {does}; {LOST}" if lost else f"stopped at: {does}"
 
     def _forward(self, message: str) -> None:
         if self._connecting:
@@ -172,10 +176,14 @@ def _address(board: str, ssh_config: str) -> dict[str, Any]:
 
 def _drop_when_silent(host: Host) -> None:
     """Let the kernel end a connection whose other end is gone: by itself it notices after a quarter of an hour."""
-    transport = host.connector.client.get_transport()  # type: ignore[attr-defined]
+    transport = _transport(host)
     transport.set_keepalive(5)
     if isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
+
+
+def _transport(host: Host) -> Any:
+    return host.connector.client.get_transport()  # type: ignore[attr-defined]
 
 
 def connection_remedy(board: str, error: str) -> str:

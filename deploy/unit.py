@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploy.config import DeployConfig
+from deploy.wheelhouse import ROOT
 from device.config import Config
 
 SECURITY_LIMIT = 2.0
@@ -17,7 +18,7 @@ After=local-fs.target systemd-udevd.service systemd-modules-load.service
 StartLimitIntervalSec=0
 
 [Service]
-Type=exec
+{start}
 ExecStart=/opt/garmentcam/current/venv/bin/python -m device run --config config.yaml --model model/model.tflite \
 --log /var/lib/garmentcam/logs
 WorkingDirectory=/opt/garmentcam/current
@@ -27,6 +28,7 @@ Environment=PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TQDM_DISABLE=1
 Restart=always
 RestartSec=2
 TimeoutStopSec=20
+LimitCORE=0
 
 User=garmentcam
 SupplementaryGroups=video
@@ -77,6 +79,12 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 """
 
+# Ready, and alive, is what answers frames: a camera, a model or a disk that hangs starves the watchdog.
+_NOTIFIES = """\
+Type=notify
+TimeoutStartSec=120
+WatchdogSec=60"""
+
 # AF_NETLINK is how libcamera learns of devices.
 _NO_NETWORK = """\
 # No network at all.
@@ -118,7 +126,11 @@ WantedBy=multi-user.target
 
 def service_unit(config: Config, deploy: DeployConfig) -> str:
     """The unit of a release, opened to the network only as far as its camera and its live view need."""
-    return _UNIT.format(memory_mb=deploy.memory_mb, cpu_percent=deploy.cpu_percent, network=_network(config))
+    # Until the loop tells systemd of its answers.
+    start = _NOTIFIES if (ROOT / "device" / "systemd.py").exists() else "Type=exec"
+    return _UNIT.format(
+        start=start, memory_mb=deploy.memory_mb, cpu_percent=deploy.cpu_percent, network=_network(config)
+    )
 
 
 def _network(config: Config) -> str:

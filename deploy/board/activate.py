@@ -122,7 +122,12 @@ def answered(log: Path, model_sha256: str, since_s: float) -> int:
             # The old run's next part is a new file too, but of an old run.
             if header.get("start_ns", 0) < since_s * 1e9 or header.get("model_sha256") != model_sha256:
                 return 0
-            return sum(b'"record":"frame"' in line for line in stream)
+            # A log may leave single frames out; its windows count all of them.
+            windows = frames = 0
+            for line in stream:
+                frames += b'"record":"frame"' in line
+                windows += _record(line).get("frames", 0) if b'"record":"window"' in line else 0
+            return max(windows, frames)
     except OSError:
         return 0
 

@@ -1,6 +1,7 @@
 """Asks for a release: units and user as they must be, `pending` set, activation started."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,9 @@ def request(layout: Layout, release_id: str) -> None:
     if subprocess.run(["id", USER], capture_output=True, check=False).returncode:
         words = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group", USER]
         subprocess.run(words, check=True)
+    # It may hold a camera's password or the view's token.
+    shutil.chown(release.path / "config.yaml", "root", USER)
+    (release.path / "config.yaml").chmod(0o640)
     # The service's unit is the release's own, so that going back takes it along; this one outlives releases.
     text = (release.path / ACTIVATION_UNIT).read_text(encoding="utf-8").replace("@PYTHON@", sys.executable)
     unit = UNITS / ACTIVATION_UNIT

@@ -53,6 +53,7 @@ class Container(Board):
             (self._root / "etc/fstab").write_text("")
             (self._root / "etc/ssh/sshd_config.d/port.conf").write_text(f"Port {self.port}\nListenAddress 127.0.0.1\n")
             (self._root / "etc/systemd/system/multi-user.target.wants/systemd-networkd.service").unlink()
+            subprocess.run(["sync", "--file-system", self._root], check=True)  # Else a power cut takes these too.
         self._write_ssh_config()
         with open(self.run / "console.log", "wb") as console:
             self._process = subprocess.Popen(

@@ -203,6 +203,7 @@ def test_a_lost_connection_does_no_harm(moment: str, board_a: Container, release
     print(said)
     assert deploy.returncode == 1
     assert "Traceback" not in said
+    assert "the connection was lost at: " in said
     there = settled(board_a)
     if moment == "parity":  # The activation was on its way, and is the board's own.
         assert there["current"] != release_a

@@ -36,11 +36,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def train(
-    splits: Splits, photos: Sequence[Photo], config: TrainingConfig, name: str, *, run: Path, models: Path
+    splits: Splits, photos: Sequence[Photo], config: TrainingConfig, name: str, *, run: Path, folder: Path, models: Path
 ) -> Figures:
-    """All stages for the zoo's model `name`; `camera` and `tiny` share views and teacher.
+    """All stages for the zoo's model `name`; `camera` and `tiny` share views and teacher in `run`.
 
-    Returns the figures, which are also written to train.json in `student_folder`.
+    folder: the student's, see `student_folder`. Returns the figures, which are also written to train.json there.
     """
     seed, training_photos, held_out = config.seed, *split_by_contributor(photos)
     _claim(run, training_photos, config)
@@ -55,7 +55,6 @@ def train(
 
     keras.utils.set_random_seed(seed)
     logits = _once(run / "teacher-logits.npy", lambda: _teach(views, targets, config.camera.teacher_passes, seed, run))
-    folder = student_folder(run, name, config)
     grays = _once(folder / "grays.npy", lambda: _shrink_views(views, np.load(run / "aspects.npy")))
     seen = see(held_out)
     keras.utils.set_random_seed(seed)
@@ -157,12 +156,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_training_config(options.config)
         photos = readable(load_photos(find_photos(options.photos or config.photos_dir)))
-        figures = train(load_fashion_mnist(config), photos, config, options.model, run=options.run, models=out)
+        folder = student_folder(options.run, options.model, config)
+        figures = train(
+            load_fashion_mnist(config), photos, config, options.model, run=options.run, folder=folder, models=out
+        )
         report = write_report(
             REPORTS / f"train-{options.model}.md",
             figures,
             teacher=options.run / "teacher.npz",
-            student=student_folder(options.run, options.model, config) / "student.npz",
+            student=folder / "student.npz",
         )
     except GarmentcamError as error:
         print(f"error: {error}", file=sys.stderr)

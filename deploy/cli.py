@@ -186,9 +186,8 @@ def _logs(options: argparse.Namespace, boards: list[str], deploy: DeployConfig, 
 
 
 def _view(options: argparse.Namespace, boards: list[str], deploy: DeployConfig, config: Config, text: str) -> int:
-    view = getattr(config, "view", None)
-    if view is None or not view.enabled:
+    if not config.view.enabled:
         raise DeployError("the live view is off: set view.enabled: true in config.yaml, and deploy again")
     if len(boards) > 1:
         raise DeployError("one board at a time: HOST=pi@raspberrypi.local")
-    return operate.tunnel(boards[0], deploy.ssh_config, int(os.environ.get("PORT") or view.port))
+    return operate.tunnel(boards[0], deploy.ssh_config, int(os.environ.get("PORT") or config.view.port))

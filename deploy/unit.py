@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from deploy.config import DeployConfig
-from deploy.wheelhouse import ROOT
 from device.config import Config
+from device.view.access import is_loopback
 
 SECURITY_LIMIT = 2.0
 """The most that `systemd-analyze security` may say of the unit: 0 is closed, 10 is wide open."""
@@ -18,7 +18,10 @@ After=local-fs.target systemd-udevd.service systemd-modules-load.service
 StartLimitIntervalSec=0
 
 [Service]
-{start}
+# Ready, and alive, is what answers frames: a camera, a model or a disk that hangs starves the watchdog.
+Type=notify
+TimeoutStartSec=120
+WatchdogSec=60
 ExecStart=/opt/garmentcam/current/venv/bin/python -m device run --config config.yaml --model model/model.tflite \
 --log /var/lib/garmentcam/logs
 WorkingDirectory=/opt/garmentcam/current
@@ -79,12 +82,6 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 """
 
-# Ready, and alive, is what answers frames: a camera, a model or a disk that hangs starves the watchdog.
-_NOTIFIES = """\
-Type=notify
-TimeoutStartSec=120
-WatchdogSec=60"""
-
 # AF_NETLINK is how libcamera learns of devices.
 _NO_NETWORK = """\
 # No network at all.
@@ -126,18 +123,13 @@ WantedBy=multi-user.target
 
 def service_unit(config: Config, deploy: DeployConfig) -> str:
     """The unit of a release, opened to the network only as far as its camera and its live view need."""
-    # Until the loop tells systemd of its answers.
-    start = _NOTIFIES if (ROOT / "device" / "systemd.py").exists() else "Type=exec"
-    return _UNIT.format(
-        start=start, memory_mb=deploy.memory_mb, cpu_percent=deploy.cpu_percent, network=_network(config)
-    )
+    return _UNIT.format(memory_mb=deploy.memory_mb, cpu_percent=deploy.cpu_percent, network=_network(config))
 
 
 def _network(config: Config) -> str:
     scheme, separator, _ = config.camera.source.partition("://")
     if separator and scheme not in ("synthetic", "csi"):
         return _NETWORK
-    view = getattr(config, "view", None)
-    if view is None or not view.enabled:
+    if not config.view.enabled:
         return _NO_NETWORK
-    return _LOCAL_NETWORK if view.host in ("127.0.0.1", "::1", "localhost") else _NETWORK
+    return _LOCAL_NETWORK if is_loopback(config.view.host) else _NETWORK

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from deploy.cli import main
 from deploy.config import DeployConfig, load_deploy_config
 from deploy.release import MadeRelease, make_release
 from deploy.unit import ACTIVATION_UNIT, SECURITY_LIMIT, service_unit
-from device.config import CameraConfig, Config
+from device.config import CameraConfig, Config, ViewConfig
 from device.errors import ConfigError, ModelError
 
 TEXT = "camera:\n  source: /dev/video0\n"
@@ -135,6 +136,14 @@ def test_a_network_camera_opens_the_network_and_nothing_else(tmp_path: Path):
     assert "PrivateNetwork" not in unit
     assert "AF_INET" in unit
     assert security_of(unit, tmp_path) <= SECURITY_LIMIT
+
+
+def test_the_live_view_is_for_the_board_itself_unless_others_may_look():
+    def unit(**view: Any) -> str:
+        return service_unit(msgspec.structs.replace(Config(), view=ViewConfig(enabled=True, **view)), DeployConfig())
+
+    assert "IPAddressAllow=localhost" in unit()
+    assert "IPAddress" not in unit(host="0.0.0.0", token="a" * 20)
 
 
 @pytest.mark.parametrize("name", ["garmentcam.service", "garmentcam-activate.service"])

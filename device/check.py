@@ -14,7 +14,7 @@ from device.decision import Decision
 from device.errors import CameraError
 from device.frame import Frame, Result
 from device.loop import run
-from device.preprocess import to_gray
+from device.gray import to_gray
 from device.sinks import LastResult
 
 _LEAST_FRAMES = 10

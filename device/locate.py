@@ -1,11 +1,14 @@
 """Where in the frame the garment is, so that a far one gets as many of the 28x28 pixels as a near one."""
 
-from typing import Tuple
+from bisect import bisect_left
+from itertools import accumulate
+from typing import List, Tuple
 
 import cv2
 import numpy as np
 
 from device.arrays import Array
+from device.gray import passing_every_nth
 
 # 48x48 show where something lies, and cost nothing; the mean deviation of an even border (paper, a wall) is 0,
 # and six gray levels keep its noise from looking like a garment.
@@ -19,23 +22,43 @@ _TAIL = 0.03
 _MARGIN = 0.12
 _LEAST_SIDE = 0.2
 
+_LEVELS = np.arange(256, dtype=np.float32)
+_ONES = np.ones(_SEARCH_PX, np.float32)
 
-def locate(gray: Array, multiple_px: int) -> Array:
-    """The part of the frame that holds the garment: a view of `gray`, uint8 (H, W).
+
+def _border_indices() -> Array:
+    """Where in the flat 48x48 the pixels of the top, bottom, left and right border are. Shape (4, 96)."""
+    index = np.arange(_SEARCH_PX**2).reshape(_SEARCH_PX, _SEARCH_PX)
+    return np.stack([index[:2].ravel(), index[-2:].ravel(), index[:, :2].ravel(), index[:, -2:].ravel()])
+
+
+def _sorted_sums() -> Array:
+    """What a sorted border is multiplied with for its sum of deviations from the median, and the median: (96, 2)."""
+    half = np.ones((_SEARCH_PX, 1), np.float32)
+    median = np.zeros((2 * _SEARCH_PX, 1), np.float32)
+    median[_SEARCH_PX - 1 : _SEARCH_PX + 1] = 0.5
+    return np.hstack([np.vstack([-half, half]), median])
+
+
+_BORDERS, _SORTED_SUMS = _border_indices(), _sorted_sums()
+
+
+def locate(pixels: Array, multiple_px: int) -> Array:
+    """The part of the frame that holds the garment: a view of `pixels`, uint8 (H, W, 3) BGR or (H, W).
 
     It is square where the frame has room, so that a dress stays narrow and a shirt wide, and it is the whole frame
     where nothing stands out from the border. multiple_px: what it will be shrunk to; neither side becomes smaller,
     unless the frame's is, and large ones grow to a whole multiple of it, which shrinks several times faster.
     """
-    height, width = gray.shape
-    top, bottom, left, right = _garment_box(gray)
+    height, width = pixels.shape[:2]
+    top, bottom, left, right = _garment_box(_small(pixels))
     box_px = max((bottom - top) * height, (right - left) * width)
     side = max(multiple_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
     if side >= 8 * multiple_px:  # Below, the remainder would be a large part, and shrinking is cheap anyhow.
         side = -(-side // multiple_px) * multiple_px
     rows, first_row = _around((top + bottom) / 2 * height, side, height, multiple_px)
     columns, first_column = _around((left + right) / 2 * width, side, width, multiple_px)
-    return gray[first_row : first_row + rows, first_column : first_column + columns]
+    return pixels[first_row : first_row + rows, first_column : first_column + columns]
 
 
 def _around(centre: float, length: int, available: int, multiple: int) -> Tuple[int, int]:
@@ -45,41 +68,48 @@ def _around(centre: float, length: int, available: int, multiple: int) -> Tuple[
     return length, min(max(round(centre - length / 2), 0), available - length)
 
 
-def _garment_box(gray: Array) -> Tuple[float, float, float, float]:
-    """Top, bottom, left and right of what stands out from the border, as fractions of the frame's height and width."""
-    away = _distance_to_border(_small(gray))
-    levels = (away * (255 / max(float(away.max()), 1e-6))).astype(np.uint8)
-    threshold, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    standing = np.where(levels > 0.8 * threshold, levels, 0)
-    if not standing.any():
-        return 0.0, 1.0, 0.0, 1.0
-    sides = []
-    for axis in (1, 0):
-        share = np.cumsum(standing.sum(axis=axis, dtype=np.int64))
-        first, last = np.searchsorted(share, (_TAIL * share[-1], (1 - _TAIL) * share[-1]))
-        sides += [first / _SEARCH_PX, (last + 1) / _SEARCH_PX]
-    top, bottom, left, right = sides
-    return top, bottom, left, right
-
-
-def _small(gray: Array) -> Array:
+def _small(pixels: Array) -> Array:
     """The frame squashed to uint8 (48, 48), a little blurred. Every n-th pixel is enough to find something."""
-    step = max(1, min(gray.shape) // (2 * _SEARCH_PX))
-    few = np.ascontiguousarray(gray[::step, ::step])
+    few = passing_every_nth(pixels, max(1, min(pixels.shape[:2]) // (2 * _SEARCH_PX)))
     return cv2.GaussianBlur(cv2.resize(few, (_SEARCH_PX, _SEARCH_PX), interpolation=cv2.INTER_AREA), (3, 3), 0)
 
 
-def _distance_to_border(small: Array) -> Array:
-    """How far each pixel is from what the nearest-looking of the four borders shows. float32, shape (48, 48).
+def _garment_box(small: Array) -> Tuple[float, float, float, float]:
+    """Top, bottom, left and right of what stands out from the border, as fractions of the frame's height and width."""
+    away = cv2.LUT(small, _distances_to_border(small))
+    threshold, _ = cv2.threshold(away, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    _, standing = cv2.threshold(away, 0.8 * threshold, 0, cv2.THRESH_TOZERO)
+    # Sums of whole numbers below 2**24: float32 has them exactly, and multiplies fastest.
+    exact = standing.astype(np.float32)
+    top, bottom = _ends((exact @ _ONES).tolist())
+    left, right = _ends((_ONES @ exact).tolist())
+    return top, bottom, left, right
 
-    In mean deviations of that border. Four borders, since a garment may touch one and a floor may meet a wall.
+
+def _ends(sums: List[float]) -> Tuple[float, float]:
+    """Where what stands out begins and ends along an axis, its tails cut off; all of the axis if nothing does."""
+    share = list(accumulate(sums))
+    whole = share[-1]
+    if whole == 0:
+        return 0.0, 1.0
+    first, last = bisect_left(share, _TAIL * whole), bisect_left(share, (1 - _TAIL) * whole)
+    return first / _SEARCH_PX, (last + 1) / _SEARCH_PX
+
+
+def _distances_to_border(small: Array) -> Array:
+    """How far a pixel of each gray level is from what the nearest-looking of the four borders shows. uint8 (256,).
+
+    In mean deviations of that border, scaled so that the farthest is 255. Four borders, since a garment may touch one
+    and a floor may meet a wall. Of levels and not of pixels, for there are nine times as many pixels.
     """
-    levels = small.astype(np.float32)
-    borders = np.stack([levels[:2].ravel(), levels[-2:].ravel(), levels[:, :2].ravel(), levels[:, -2:].ravel()])
+    borders = small.take(_BORDERS).astype(np.float32)
     borders.sort(axis=1)
-    centres = (borders[:, _SEARCH_PX - 1] + borders[:, _SEARCH_PX])[:, np.newaxis] / 2  # the medians
-    spreads = np.abs(borders - centres).mean(axis=1, keepdims=True) + _LEAST_SPREAD
-    distance = (np.abs(levels.reshape(1, -1) - centres) / spreads).min(axis=0)
-    most = np.partition(distance, _BRIGHTEST)[_BRIGHTEST]
-    capped: Array = np.minimum(distance, most).reshape(small.shape)
-    return capped
+    sums = borders @ _SORTED_SUMS  # of halves of whole numbers: exact, in whatever order they are added
+    distances = np.abs(_LEVELS - sums[:, 1:])
+    distances /= sums[:, :1] / (2 * _SEARCH_PX) + _LEAST_SPREAD
+    nearest = np.minimum.reduce(distances)
+    order = nearest.argsort()
+    pixels_up_to = np.bincount(small.ravel(), minlength=256)[order].cumsum()
+    most = nearest[order[pixels_up_to.searchsorted(_BRIGHTEST, "right")]]
+    levels: Array = (np.minimum(nearest, most) * (255 / max(float(most), 1e-6))).astype(np.uint8)
+    return levels

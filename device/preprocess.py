@@ -5,6 +5,7 @@ trained with, so a board can never feed a model what it has not seen. To change 
 the next version and retrain.
 """
 
+from functools import lru_cache
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 
 from device.arrays import Array
 from device.errors import ModelError
+from device.gray import passing_gray, to_gray
 from device.locate import locate
 
 SIDE_PX = 28
@@ -23,7 +25,11 @@ def frame_1(pixels: Array) -> Array:
 
     Returns uint8, shape (28, 28), natural polarity.
     """
-    return shrink(crop_to_multiples(to_gray(pixels)))
+    part = crop_to_multiples(pixels)
+    if part.shape[:2] == (SIDE_PX, SIDE_PX):
+        return to_gray(part)
+    # Fast when both sides are whole multiples of 28.
+    return cv2.resize(passing_gray(part), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
 
 
 def cutout_1(pixels: Array) -> Array:
@@ -71,9 +77,13 @@ def stretch_1(pixels: Array) -> Array:
     image = frame_1(pixels)
     ordered = np.partition(image, (15, 768), axis=None)
     low, high = int(ordered[15]), int(ordered[768])
-    table = np.clip((np.arange(256) - low) * (255 / max(high - low, 48)), 0, 255).astype(np.uint8)
-    stretched: Array = table[image]
-    return stretched
+    return cv2.LUT(image, _stretching(max(high - low, 48))[255 - low : 511 - low])
+
+
+@lru_cache(maxsize=None)
+def _stretching(width: int) -> Array:
+    """uint8 (511,): what becomes of -255, -254, ..., 255 when 0 stays 0 and `width` becomes 255."""
+    return np.clip(np.arange(-255, 256) * (255 / width), 0, 255).astype(np.uint8)
 
 
 def located_2(pixels: Array) -> Array:
@@ -81,8 +91,7 @@ def located_2(pixels: Array) -> Array:
 
     Returns uint8, shape (28, 28), natural polarity.
     """
-    gray = to_gray(pixels)
-    return stretch_1(gray if gray.shape == (SIDE_PX, SIDE_PX) else locate(gray, SIDE_PX))
+    return stretch_1(pixels if pixels.shape[:2] == (SIDE_PX, SIDE_PX) else locate(pixels, SIDE_PX))
 
 
 PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {
@@ -107,29 +116,15 @@ def preprocessing(name: str) -> Callable[[Array], Array]:
         ) from None
 
 
-def to_gray(pixels: Array) -> Array:
-    """Luma (ITU-R BT.601, as cv2 and a camera's Y plane). uint8 (H, W, 3) BGR or (H, W) -> uint8 (H, W)."""
-    if pixels.ndim == 2:
-        return pixels
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-
-
-def crop_to_multiples(gray: Array) -> Array:
+def crop_to_multiples(pixels: Array) -> Array:
     """The largest centred crop whose sides are whole multiples of 28 (a view).
 
     A side under 16 * 28 px stays whole: the remainder would be a large part of it, and shrinking it is cheap anyhow.
     """
-    height, width = gray.shape
+    height, width = pixels.shape[:2]
     new_height, new_width = (side - side % SIDE_PX if side >= 16 * SIDE_PX else side for side in (height, width))
     y, x = (height - new_height) // 2, (width - new_width) // 2
-    return gray[y : y + new_height, x : x + new_width]
-
-
-def shrink(gray: Array) -> Array:
-    """Area average to (28, 28); uint8. Fast when both sides are whole multiples of 28."""
-    if gray.shape == (SIDE_PX, SIDE_PX):
-        return gray
-    return cv2.resize(gray, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    return pixels[y : y + new_height, x : x + new_width]
 
 
 def _subsample(gray: Array, least_px: int) -> Array:
@@ -149,7 +144,8 @@ def _garment_mask(small: Array) -> Tuple[Array, float]:
     border = np.concatenate([strip.reshape(-1, *small.shape[2:]) for strip in strips])
     colour = np.median(border, axis=0)
     scalar: Any = tuple(float(level) for level in np.atleast_1d(colour))  # cv2's Scalar; its stubs know arrays only
-    distance: Array = cv2.absdiff(small, scalar)
+    row = small.reshape(1, -1, *small.shape[2:])  # In a picture of 1x4, cv2 would take the scalar for another picture.
+    distance: Array = cv2.absdiff(row, scalar).reshape(small.shape)
     if distance.ndim == 3:
         blue, green, red = cv2.split(distance)
         distance = cv2.max(cv2.max(blue, green), red)

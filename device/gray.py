@@ -1,0 +1,53 @@
+"""Luma of a frame, of all of it or of every n-th pixel, in memory that is used again for the next frame."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Tuple
+
+import cv2
+import numpy as np
+
+from device.arrays import Array
+
+
+class Scratch(threading.local):
+    """Memory of the calling thread for what does not outlive a frame: asking the system for it costs each time."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def take(self, shape: Tuple[int, ...]) -> Array:
+        """uint8 of this shape with anything in it, until the next `take`."""
+        size = math.prod(shape)
+        if self._bytes.size < size:
+            self._bytes = np.empty(size, np.uint8)
+        return self._bytes[:size].reshape(shape)
+
+
+_FEW, _GRAY = Scratch(), Scratch()
+
+
+def to_gray(pixels: Array) -> Array:
+    """Luma (ITU-R BT.601, as cv2 and a camera's Y plane). uint8 (H, W, 3) BGR or (H, W) -> uint8 (H, W)."""
+    if pixels.ndim == 2:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+
+
+def passing_gray(pixels: Array) -> Array:
+    """`to_gray`, good until this thread's next call: for what is shrunk at once."""
+    if pixels.ndim == 2:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY, dst=_GRAY.take(pixels.shape[:2]))
+
+
+def passing_every_nth(pixels: Array, n: int) -> Array:
+    """The luma of every n-th pixel of every n-th row, uint8, good until this thread's next call."""
+    height, width = pixels.shape[:2]
+    if height % n or width % n:
+        return passing_gray(np.ascontiguousarray(pixels[::n, ::n]))
+    # The same pixels, several times faster than numpy takes them.
+    few = _FEW.take((height // n, width // n, *pixels.shape[2:]))
+    return passing_gray(cv2.resize(pixels, (width // n, height // n), dst=few, interpolation=cv2.INTER_NEAREST))

@@ -1,0 +1,124 @@
+"""The path from frame to answer written plainly, as it was when the shipped model was trained.
+
+The board's own code may become faster, but every byte of its pictures, and every answer, stays what this gives.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from device.frame import Prediction
+from device.labels import LABELS, UNSURE
+from device.model_card import OutputSpec
+
+
+def to_gray(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+
+
+def frame_1(pixels: np.ndarray) -> np.ndarray:
+    gray = to_gray(pixels)
+    height, width = gray.shape
+    new_height, new_width = (side - side % 28 if side >= 16 * 28 else side for side in (height, width))
+    y, x = (height - new_height) // 2, (width - new_width) // 2
+    crop = gray[y : y + new_height, x : x + new_width]
+    return crop if crop.shape == (28, 28) else cv2.resize(crop, (28, 28), interpolation=cv2.INTER_AREA)
+
+
+def stretch_1(pixels: np.ndarray) -> np.ndarray:
+    image = frame_1(pixels)
+    ordered = np.sort(image, axis=None)
+    low, high = int(ordered[15]), int(ordered[768])
+    table = np.clip((np.arange(256) - low) * (255 / max(high - low, 48)), 0, 255).astype(np.uint8)
+    return table[image]
+
+
+def located_2(pixels: np.ndarray) -> np.ndarray:
+    gray = to_gray(pixels)
+    return stretch_1(gray if gray.shape == (28, 28) else locate(gray, 28))
+
+
+def locate(gray: np.ndarray, multiple_px: int) -> np.ndarray:
+    height, width = gray.shape
+    top, bottom, left, right = _garment_box(gray)
+    box_px = max((bottom - top) * height, (right - left) * width)
+    side = max(multiple_px, round(box_px * 1.24), round(0.2 * max(height, width)))
+    if side >= 8 * multiple_px:
+        side = -(-side // multiple_px) * multiple_px
+    rows, first_row = _around((top + bottom) / 2 * height, side, height, multiple_px)
+    columns, first_column = _around((left + right) / 2 * width, side, width, multiple_px)
+    return gray[first_row : first_row + rows, first_column : first_column + columns]
+
+
+def _around(centre: float, length: int, available: int, multiple: int) -> tuple[int, int]:
+    if length > available:
+        length = available - available % multiple if available >= 16 * multiple else available
+    return length, min(max(round(centre - length / 2), 0), available - length)
+
+
+def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
+    step = max(1, min(gray.shape) // 96)
+    few = np.ascontiguousarray(gray[::step, ::step])
+    small = cv2.GaussianBlur(cv2.resize(few, (48, 48), interpolation=cv2.INTER_AREA), (3, 3), 0)
+    levels = small.astype(np.float32)
+    borders = np.stack([levels[:2].ravel(), levels[-2:].ravel(), levels[:, :2].ravel(), levels[:, -2:].ravel()])
+    borders.sort(axis=1)
+    centres = (borders[:, 47] + borders[:, 48])[:, np.newaxis] / 2
+    spreads = np.abs(borders - centres).mean(axis=1, keepdims=True) + 6.0
+    distance = (np.abs(levels.reshape(1, -1) - centres) / spreads).min(axis=0)
+    away = np.minimum(distance, np.sort(distance)[2188]).reshape(small.shape)
+    far = (away * (255 / max(float(away.max()), 1e-6))).astype(np.uint8)
+    threshold, _ = cv2.threshold(far, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    standing = np.where(far > 0.8 * threshold, far, 0)
+    if not standing.any():
+        return 0.0, 1.0, 0.0, 1.0
+    sides = []
+    for axis in (1, 0):
+        share = np.cumsum(standing.sum(axis=axis, dtype=np.int64))
+        first, last = np.searchsorted(share, (0.03 * share[-1], (1 - 0.03) * share[-1]))
+        sides += [first / 48, (last + 1) / 48]
+    top, bottom, left, right = sides
+    return top, bottom, left, right
+
+
+PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-2": located_2}
+
+
+def to_prediction(logits: np.ndarray, output: OutputSpec) -> Prediction:
+    exponents = np.exp((logits - logits.max()) / output.temperature)
+    garment = 1.0
+    if output.background:
+        total = float(np.logaddexp.reduce(logits))
+        garment = 1.0 / (1.0 + float(np.exp(-np.clip(total, -60, 60))))
+    return Prediction(scores=(exponents / exponents.sum()).astype(np.float32), garment=garment)
+
+
+class Decision:
+    def __init__(self, unsure_below: float, smoothing_s: float = 0.0, hysteresis: float = 0.0) -> None:
+        self._unsure_below = unsure_below
+        self._smoothing_ns = smoothing_s * 1e9
+        self._hysteresis = hysteresis
+        self._average: np.ndarray | None = None
+        self._then_ns = 0
+        self._shown: int | None = None
+
+    def __call__(self, prediction: Prediction, captured_ns: int) -> str:
+        now = prediction.scores * prediction.garment
+        if self._average is None or self._smoothing_ns == 0:
+            self._average = now
+        else:
+            keep = float(np.exp(-max(0, captured_ns - self._then_ns) / self._smoothing_ns))
+            self._average = keep * self._average + (1 - keep) * now
+        self._then_ns = captured_ns
+        self._shown = self._choose(self._average)
+        return UNSURE if self._shown is None else LABELS[self._shown]
+
+    def _choose(self, confidences: np.ndarray) -> int | None:
+        best = int(confidences.argmax())
+        if self._shown is not None:
+            shown = confidences[self._shown]
+            leads = confidences[best] - shown > self._hysteresis
+            if not leads and shown >= self._unsure_below - self._hysteresis:
+                return self._shown
+        return best if confidences[best] >= self._unsure_below else None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from device.arrays import Array
 from device.classifier import Classifier
@@ -43,7 +44,8 @@ def steadiness(
     """Show a clip of each photograph, uint8 B,G,R, whose label is `truth`. decide: makes the decision of a clip."""
     preprocess = preprocessing(classifier.card.preprocessing)
     waits, changes, right = [], 0, 0
-    for number, (photo, label) in enumerate(zip(photos, truth, strict=True)):
+    shown = zip(photos, truth, strict=True)
+    for number, (photo, label) in enumerate(tqdm(shown, desc="clips", total=len(photos), unit="clip")):
         decision = decide()
         answers = [
             decision(classifier(preprocess(frame)), round(at * 1e9 / FRAME_RATE_HZ))

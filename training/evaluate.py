@@ -88,7 +88,7 @@ def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Split) ->
     settings = DecisionConfig()
     clips = steadiness(
         classifier,
-        [pixels[number] for number in tqdm(filmed, desc="clips", unit="clip")],
+        [pixels[number] for number in filmed],
         [LABELS[truth[number]] for number in filmed],
         lambda: Decision(classifier.card.unsure_below, settings.smoothing_s, settings.hysteresis),
     )

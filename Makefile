@@ -72,7 +72,11 @@ evaluate: .venv/dev  ## measure a model on unseen people and Fashion-MNIST's tes
 benchmark: .venv/dev  ## the Fashion-MNIST-only recipe: reports/benchmark.md
 	@$(PY) -m training.benchmark
 
-# ---- deploy: HOST=pi@raspberrypi.local, HOSTS="pi@a pi@b", or deploy.hosts in config.yaml
+# ---- deploy: HOST=pi@raspberrypi.local, HOSTS="pi@a pi@b", or deploy.hosts in config.yaml; HOST=board is `make board`'s
+ifeq ($(HOST),board)
+SSH_CONFIG = $(shell $(PY) tests/board/qemu.py ssh-config)
+CONFIG = tests/board/config.yaml
+endif
 DEPLOY = $(PY) -m deploy $@ $(foreach host,$(HOST) $(HOSTS),--host $(host)) $(if $(SSH_CONFIG),--ssh-config $(SSH_CONFIG)) \
   $(if $(CONFIG),--config $(CONFIG))
 
@@ -113,6 +117,10 @@ uninstall: .venv/dev  ## fetch the logs, then remove everything from the boards
 board: .venv/device  ## start a virtual board: a Debian for arm64 under qemu
 	@bash tests/board/packages.sh
 	@$(PY) tests/board/qemu.py boot
+
+.PHONY: board-camera
+board-camera: .venv/device  ## what the virtual board's camera sees: PICTURE=photo.jpg, else a test card
+	@$(PY) tests/board/qemu.py camera $(if $(PICTURE),picture $(PICTURE),card)
 
 .PHONY: board-ssh
 board-ssh: .venv/device  ## log in on the virtual board

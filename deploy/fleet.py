@@ -92,11 +92,12 @@ class Fleet(BaseStateCallback):
     def ask(self, source: str) -> dict[str, Facts]:
         """The facts of each board; source: camera.source, whose path is looked for."""
         request = {"source": source, "_stdin": PROBE.read_text(encoding="utf-8"), "_timeout": 120}
-        answers = get_facts(self._state, BoardFacts, kwargs=request)
-        for host, facts in answers.items():
+        found = get_facts(self._state, BoardFacts, kwargs=request)
+        answers = {host.name: found[host] for host in self._state.inventory if host in found}
+        for board, facts in answers.items():
             if facts is None:
-                self.failed[host.name] = "it has no Python 3.8 or newer: install python3 (Jetson Nano: python3.8)"
-        return {host.name: facts for host, facts in answers.items() if facts is not None}
+                self.failed[board] = "it has no Python 3.8 or newer: install python3 (Jetson Nano: python3.8)"
+        return {board: facts for board, facts in answers.items() if facts is not None}
 
     def run(self, steps: Mapping[str, Sequence[Step]]) -> None:
         """Run each board's steps in order; a board whose step fails is out, and says which one it was."""

@@ -81,8 +81,12 @@ def cameras() -> List[Dict[str, Any]]:
     return found
 
 
-def camera_holders() -> Optional[List[str]]:
-    """Who has a camera open, other than our own service: "name (pid N, unit U)". None when not allowed to look."""
+def camera_holders(source: str) -> Optional[List[str]]:
+    """Who has the camera open, other than our own service: "name (pid N, unit U)". None when not allowed to look.
+
+    Of a source that is a path, that device; else any that a Pi's camera may be.
+    """
+    devices = re.escape(os.path.realpath(source)) if source.startswith("/dev/") else r"/dev/(video|media)\d+"
     if os.geteuid():
         return None
     found = []
@@ -91,7 +95,7 @@ def camera_holders() -> Optional[List[str]]:
             targets = [os.readlink(os.path.join(folder, name)) for name in os.listdir(folder)]
         except OSError:
             continue
-        if any(re.match(r"/dev/(video|media)\d+$", target) for target in targets):
+        if any(re.match(devices + "$", target) for target in targets):
             pid = folder.split("/")[2]
             units = re.findall(r"([^/\s]+\.service)", read(f"/proc/{pid}/cgroup"))
             if UNIT not in units:
@@ -166,7 +170,7 @@ def main() -> None:
         "utc_s": time.time(),
         "groups": sorted(group.gr_name for group in grp.getgrall()),
         "cameras": cameras(),
-        "camera_holders": camera_holders(),
+        "camera_holders": camera_holders(source),
         "source_there": os.path.exists(source) if source.startswith("/") else None,
         "picamera2": run("dpkg-query", "-W", "-f", "${Version}", "python3-picamera2"),
         "throttled": int(throttled.split("=")[-1], 16) if throttled else None,

@@ -21,6 +21,19 @@ from board.qemu import HERE, Board, BoardError
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = 2
 
+_START = """
+mount -o loop "$1" "$2"
+if [ -s "$2/etc/fstab" ]; then  # The first start of this disk.
+    : > "$2/etc/fstab"
+    printf 'Port %s\\nListenAddress 127.0.0.1\\n' "$3" > "$2/etc/ssh/sshd_config.d/port.conf"
+    rm "$2/etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
+    sync --file-system "$2"  # Else a power cut takes these too.
+fi
+# Every capability but that over the clock, which is this machine's.
+exec systemd-nspawn --quiet --boot --machine="garmentcam-$3" --directory="$2" --register=no --keep-unit \\
+    --resolv-conf=off --link-journal=no --capability=all --drop-capability=CAP_SYS_TIME --console=pipe
+"""
+
 
 class Container(Board):
     """One of them. `port`: where its sshd listens, on this machine's loopback."""
@@ -43,25 +56,14 @@ class Container(Board):
         subprocess.run([HERE / "image.sh", self.suite, self.arch, self.image], check=True)
         started = time.monotonic()
         self._root.mkdir(parents=True, exist_ok=True)
-        fresh = how == "fresh" or not self._disk.exists()
-        if fresh:
-            subprocess.run(
-                ["cp", "--sparse=always", "--no-preserve=mode", self.image / "base.ext4", self._disk], check=True
-            )
-        subprocess.run(["mount", "-o", "loop", self._disk, self._root], check=True)
-        if fresh:
-            (self._root / "etc/fstab").write_text("")
-            (self._root / "etc/ssh/sshd_config.d/port.conf").write_text(f"Port {self.port}\nListenAddress 127.0.0.1\n")
-            (self._root / "etc/systemd/system/multi-user.target.wants/systemd-networkd.service").unlink()
-            subprocess.run(["sync", "--file-system", self._root], check=True)  # Else a power cut takes these too.
+        if how == "fresh" or not self._disk.exists():
+            words = ["cp", "--sparse=always", "--no-preserve=mode", self.image / "base.ext4", self._disk]
+            subprocess.run(words, check=True)
         self._write_ssh_config()
         with open(self.run / "console.log", "wb") as console:
             self._process = subprocess.Popen(
-                ["systemd-nspawn", "--quiet", "--boot", f"--machine=garmentcam-{self.port}", "-D", self._root]
-                + ["--register=no", "--keep-unit", "--resolv-conf=off", "--link-journal=no", "--capability=all"]
-                # Not the clock: it is this machine's.
-                + ["--drop-capability=CAP_SYS_TIME"]
-                + ["--console=pipe"],
+                # The disk is mounted for the container alone: nobody else holds it when the container is gone.
+                ["unshare", "--mount", "sh", "-ec", _START, "sh", self._disk, self._root, str(self.port)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -74,21 +76,19 @@ class Container(Board):
         """Shut it down in order."""
         if self._process:
             os.kill(self._leader(), signal.SIGRTMIN + 4)  # systemd's own "power off".
-            self._process.wait(60)
-            self._unmount()
+            self._gone()
 
     def power_cut(self) -> None:
         """Pull the plug: what has not reached the disk is lost, by ext4's own shutdown for such tests."""
         if self._process:
             with contextlib.suppress(OSError):
-                folder = os.open(self._root, os.O_RDONLY)
+                folder = os.open(f"/proc/{self.pid}/root{self._root}", os.O_RDONLY)
                 fcntl.ioctl(folder, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
                 os.close(folder)
             with contextlib.suppress(OSError, BoardError):
                 os.kill(self._leader(), signal.SIGKILL)
             self._process.kill()
-            self._process.wait(60)
-            self._unmount()
+            self._gone()
 
     def keep_disk(self, name: str) -> None:
         """Keep the disk as it is, while the board is off."""
@@ -100,7 +100,8 @@ class Container(Board):
 
     def read_only(self) -> None:
         """Make its disk read-only, as the kernel does when an SD card fails."""
-        subprocess.run(["mount", "-o", "remount,ro,abort", self._root], check=False)
+        words = ["nsenter", f"--target={self.pid}", "--mount", "mount", "-o", "remount,ro,abort", self._root]
+        subprocess.run(words, check=False)
 
     @property
     def pid(self) -> int:
@@ -116,13 +117,13 @@ class Container(Board):
                     return int(name)
         raise BoardError("the container has no systemd")
 
-    def _unmount(self) -> None:
+    def _gone(self) -> None:
+        """Wait until its last process has let go of the disk: else the next one finds a dead file system."""
+        assert self._process
+        self._process.wait(60)
         self._process = None
-        for _ in range(300):
-            subprocess.run(["umount", self._root], capture_output=True, check=False)
-            # Until the last process of the container is gone, another mount would be of the same dead file system.
-            held = subprocess.run(["losetup", "--associated", self._disk], capture_output=True, check=True).stdout
-            if not held:
-                return
+        deadline = time.monotonic() + 60
+        while subprocess.run(["losetup", "--associated", self._disk], capture_output=True, check=True).stdout:
+            if time.monotonic() > deadline:
+                raise BoardError(f"{self._disk} is still held")
             time.sleep(0.1)
-        raise BoardError(f"{self._root} cannot be unmounted")

@@ -271,6 +271,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     boot = commands.add_parser("boot")
+    commands.add_parser("ssh-config", help="the file with which `ssh -F FILE board` works")
     boot.add_argument("--fresh", action="store_const", const="fresh", dest="how", default="")
     boot.add_argument("--resume", action="store_const", const="resume", dest="how")
     commands.add_parser("off").add_argument("--power-cut", action="store_true")
@@ -283,10 +284,11 @@ def main() -> int:
     try:
         if options.command == "boot":
             seconds = board.boot(options.how)
-            print(f"{board.name} answers after {seconds:.1f} s. Log in with `make board-ssh`; for other programs:")
-            print(f"  HOST=board SSH_CONFIG={board.ssh_config}")
+            print(f"{board.name} answers after {seconds:.1f} s: HOST=board, or `make board-ssh`")
         elif options.command == "off":
             board.power_cut() if options.power_cut else board.off()
+        elif options.command == "ssh-config":
+            print(board.ssh_config)
         elif options.command == "camera":
             board.camera(options.what, options.picture)
         else:

@@ -13,8 +13,8 @@ from device.classifier import Classifier
 from device.decision import Decision
 from device.errors import CameraError
 from device.frame import Frame, Result
-from device.loop import run
 from device.gray import to_gray
+from device.loop import run
 from device.sinks import LastResult
 
 _LEAST_FRAMES = 10

@@ -12,7 +12,6 @@ from device.labels import LABELS
 from device.model_card import InputSpec, ModelCard, OutputSpec, load_model
 from device.runtime import import_runtime, make_interpreter
 
-
 BATCH = 16
 """Images an invoke: what they need on the way still fits into a processor's cache, and in both runtimes none is faster."""
 

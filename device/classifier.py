@@ -13,7 +13,7 @@ from device.model_card import InputSpec, ModelCard, OutputSpec, load_model
 from device.runtime import import_runtime, make_interpreter
 
 BATCH = 16
-"""Images an invoke: what they need on the way still fits into a processor's cache, and in both runtimes none is faster."""
+"""Images an invoke: what they need on the way still fits into a cache, and neither runtime is faster with more."""
 
 
 class Classifier:
@@ -40,7 +40,7 @@ class Classifier:
     def logits(self, images: Array) -> Array:
         """Classify many: uint8, shape (n, 28, 28) -> float32 logits, shape (n, 10).
 
-        In batches that fit into a processor's cache; the interpreter keeps the size of the last one until the next call.
+        In batches of BATCH; the interpreter keeps the size of the last one until the next call.
         """
         batches = [images[at : at + BATCH] for at in range(0, len(images), BATCH)]
         none = np.empty((0, len(LABELS)), np.float32)

@@ -1,7 +1,7 @@
 """28x28 image -> Prediction, through whichever runtime is there."""
 
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, Optional, Tuple
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from device.frame import Prediction
 from device.labels import LABELS
 from device.model_card import InputSpec, ModelCard, OutputSpec, load_model
 from device.runtime import import_runtime, make_interpreter
+
+BATCH = 16
+"""Images an invoke: what they need on the way still fits into a cache, and neither runtime is faster with more."""
 
 
 class Classifier:
@@ -24,61 +27,77 @@ class Classifier:
         content, self.card = load_model(model_path)
         self.runtime = import_runtime(runtime)
         self._interpreter = make_interpreter(self.runtime, content, threads, str(model_path))
-        self._input, self._output = _check_tensors(self._interpreter, self.card, str(model_path))
-        self._pixel_values = _pixel_values(self.card.input, self._input["quantization"])
-        self._scale, self._zero_point = _output_quantization(self.card.output, self._output["quantization"])
+        inputs, outputs = _check_tensors(self._interpreter, self.card, str(model_path))
+        self._input, self._output = inputs["index"], outputs["index"]
+        self._count, self._shape = 1, self.card.input.shape
+        self._pixel_values = _pixel_values(self.card.input, inputs["quantization"])
+        self._output_values = _output_values(self.card.output, outputs["quantization"])
 
     def __call__(self, image: Array) -> Prediction:
         """Classify one image: uint8, shape (28, 28)."""
-        logits = self._invoke(image[np.newaxis])[0]
-        return to_prediction(logits, self.card.output)
+        return to_prediction(self._invoke(image, 1)[0], self.card.output)
 
     def logits(self, images: Array) -> Array:
-        """Classify many in one invoke: uint8, shape (n, 28, 28) -> float32 logits, shape (n, 10).
+        """Classify many: uint8, shape (n, 28, 28) -> float32 logits, shape (n, 10).
 
-        The interpreter is resized to n and stays so until the next call with another n.
+        In batches of BATCH; the interpreter keeps the size of the last one until the next call.
         """
-        return self._invoke(images)
+        batches = [images[at : at + BATCH] for at in range(0, len(images), BATCH)]
+        none = np.empty((0, len(LABELS)), np.float32)
+        return np.concatenate([none, *(self._invoke(batch, len(batch)) for batch in batches)])
 
-    def _invoke(self, images: Array) -> Array:
-        shape = (len(images), *self.card.input.shape[1:])
-        if tuple(self._input["shape"]) != shape:
-            self._interpreter.resize_tensor_input(self._input["index"], shape, strict=False)
-            self._interpreter.allocate_tensors()
-            self._input = self._interpreter.get_input_details()[0]
-        self._interpreter.set_tensor(self._input["index"], self._pixel_values[images].reshape(shape))
-        self._interpreter.invoke()
-        output: Array = self._interpreter.get_tensor(self._output["index"])
-        return (output.astype(np.float32) - self._zero_point) * self._scale
+    def _invoke(self, images: Array, count: int) -> Array:
+        interpreter = self._interpreter
+        if count != self._count:
+            interpreter.resize_tensor_input(self._input, (count, *self.card.input.shape[1:]), strict=False)
+            interpreter.allocate_tensors()
+            self._count = count
+            self._shape = (count, *self.card.input.shape[1:])
+        values = images if self._pixel_values is None else self._pixel_values[images]
+        interpreter.set_tensor(self._input, values.reshape(self._shape))
+        interpreter.invoke()
+        output: Array = interpreter.get_tensor(self._output)
+        return output if self._output_values is None else self._output_values[output]
 
 
 def to_prediction(logits: Array, output: OutputSpec) -> Prediction:
     """Ten logits (float32, shape (10,)) -> calibrated scores and the probability of a garment."""
-    exponents = np.exp((logits - logits.max()) / output.temperature)
+    exponents = np.exp((logits - np.maximum.reduce(logits)) / output.temperature)
     garment = 1.0
     if output.background:
         # Softmax with an eleventh logit fixed at 0, which is "none of the ten".
         total = float(np.logaddexp.reduce(logits))
-        garment = 1.0 / (1.0 + float(np.exp(-np.clip(total, -60, 60))))
-    return Prediction(scores=(exponents / exponents.sum()).astype(np.float32), garment=garment)
+        garment = 1.0 / (1.0 + float(np.exp(-min(max(total, -60.0), 60.0))))
+    scores = (exponents / np.add.reduce(exponents)).astype(np.float32, copy=False)
+    return Prediction(scores=scores, garment=garment)
 
 
-def _pixel_values(spec: InputSpec, quantization: Tuple[float, int]) -> Array:
-    """A table: pixel byte -> the input tensor's value. Shape (256,), the tensor's dtype.
+def _pixel_values(spec: InputSpec, quantization: Tuple[float, int]) -> Optional[Array]:
+    """A table: pixel byte -> the input tensor's value. Shape (256,), the tensor's dtype; None where they are the same.
 
-    One look-up serves every kind of input, and for a uint8 input it is usually the identity.
+    One look-up serves every kind of input.
     """
     values = np.arange(256) * spec.pixel_scale
     scale, zero_point = quantization
     if spec.dtype != "float32":
         limits = np.iinfo(spec.dtype)
         values = np.clip(np.round(values / scale) + zero_point, limits.min, limits.max)
+    if spec.dtype == "uint8" and np.array_equal(values, np.arange(256)):
+        return None
     return values.astype(spec.dtype)
 
 
-def _output_quantization(spec: OutputSpec, quantization: Tuple[float, int]) -> Tuple[np.float32, np.float32]:
-    scale, zero_point = quantization if spec.dtype != "float32" else (1.0, 0)
-    return np.float32(scale), np.float32(zero_point)
+def _output_values(spec: OutputSpec, quantization: Tuple[float, int]) -> Optional[Array]:
+    """A table: the output tensor's value -> logit. float32, shape (256,); None where they are the same.
+
+    Negative values count from its end, as indices do.
+    """
+    if spec.dtype == "float32":
+        return None
+    scale, zero_point = quantization
+    values = np.arange(256).astype(spec.dtype).astype(np.float32)
+    logits: Array = (values - np.float32(zero_point)) * np.float32(scale)
+    return logits
 
 
 def _check_tensors(interpreter: Any, card: ModelCard, where: str) -> Tuple[Any, Any]:

@@ -118,6 +118,7 @@ def _run(options: argparse.Namespace) -> int:
     from device.health import HealthMonitor, HealthReader
     from device.latency_log import LatencyLog
     from device.loop import run
+    from device.motion import MotionGate
     from device.reconnect import Reconnecting
     from device.sinks import AnswerPrinter, LastResult, Progress, Score
     from device.systemd import ServiceNotifier
@@ -141,9 +142,12 @@ def _run(options: argparse.Namespace) -> int:
         print(f"{camera.description}\n{header.model} ({header.model_sha256[:12]}) in {header.runtime}")
         progress = stack.enter_context(Progress(options.frames or camera.frame_count))
         sinks = (latency, AnswerPrinter(progress.write), progress, last, score, ServiceNotifier(), *view)
+        # Files are there to be answered frame by frame, whatever moves in them.
+        gate = MotionGate(config.motion, latency.idle) if config.motion.rest and is_live(config.camera.source) else None
         frames = itertools.islice(camera, options.frames)
-        run(frames, classifier, decision, sinks, warmup_s=config.log.warmup_s)
-        latency.ended = "signal" if signals else "frames" if options.frames == latency.frames else "source"
+        run(frames, classifier, decision, sinks, gate=gate, warmup_s=config.log.warmup_s)
+        enough = options.frames == latency.frames + latency.idle_frames
+        latency.ended = "signal" if signals else "frames" if enough else "source"
     return _summary(latency.path, last, score, options.picture)
 
 

@@ -44,6 +44,15 @@ class ModelConfig(msgspec.Struct, frozen=True):
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
+class MotionConfig(msgspec.Struct, frozen=True):
+    """When to rest: while nothing moves before a live camera, most frames need no answer of their own."""
+
+    rest: bool = False
+    idle_rate_hz: Annotated[float, Meta(ge=0.5, le=1000)] = 2.0
+    still_s: Annotated[float, Meta(ge=0, le=3600)] = 2.0
+    threshold: Annotated[float, Meta(ge=0, lt=255)] = 4.0
+
+
 class DecisionConfig(msgspec.Struct, frozen=True):
     """How scores over time become one steady answer."""
 
@@ -90,6 +99,7 @@ class Config(msgspec.Struct, frozen=True):
 
     camera: CameraConfig = CameraConfig()
     model: ModelConfig = ModelConfig()
+    motion: MotionConfig = MotionConfig()
     decision: DecisionConfig = DecisionConfig()
     log: LogConfig = LogConfig()
     view: ViewConfig = ViewConfig()
@@ -100,6 +110,7 @@ class Config(msgspec.Struct, frozen=True):
 SECTIONS: Mapping[str, Type[msgspec.Struct]] = {
     "camera": CameraConfig,
     "model": ModelConfig,
+    "motion": MotionConfig,
     "decision": DecisionConfig,
     "log": LogConfig,
     "view": ViewConfig,

@@ -50,7 +50,7 @@ class LatencyLog:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.ended = "error"  # Until whoever ends the run says better.
-        self.frames = 0
+        self.frames = self.idle_frames = 0
         self._settings = settings
         self._clock = clock
         self._encode = msgspec.json.Encoder().encode
@@ -107,6 +107,11 @@ class LatencyLog:
             warmup=result.warmup,
         )
 
+    def idle(self) -> None:
+        """Count a frame that was not answered since nothing moved."""
+        self.idle_frames += 1
+        self._window.idle += 1
+
     def gap(self, start_ns: int, end_ns: int, reason: str) -> None:
         """Log that no frames came between these monotonic times."""
         self._count_held(None)
@@ -143,7 +148,7 @@ class LatencyLog:
     def _next_window(self, end_ns: int, start_ns: int, warmup: bool) -> _OpenWindow:
         for record in self._window.close(end_ns):
             self._append(record)
-        number = self._window.number + (1 if self._window.frames else 0)
+        number = self._window.number + (0 if self._window.empty else 1)
         self._window = _OpenWindow(number, start_ns, warmup=warmup)
         return self._window
 
@@ -183,9 +188,13 @@ class _OpenWindow:
         self.number = number
         self.start_ns = start_ns
         self.warmup = warmup
-        self.frames = self._skipped = self._unsure = 0
+        self.frames = self.idle = self._skipped = self._unsure = 0
         self._stages: Dict[str, Histogram] = defaultdict(Histogram)
         self._slowest: list[tuple[int, int, FrameRecord]] = []
+
+    @property
+    def empty(self) -> bool:
+        return self.frames == self.idle == 0
 
     def add(self, record: FrameRecord, keep_slowest: int) -> None:
         self.frames += 1
@@ -205,13 +214,13 @@ class _OpenWindow:
                 heapq.heapreplace(self._slowest, entry)
 
     def close(self, end_ns: int) -> list[Record]:
-        """The window's record and its slowest frames in order; nothing when it had no frame."""
-        if not self.frames:
+        """The window's record and its slowest frames in order; nothing when it is empty."""
+        if self.empty:
             return []
         slowest = (SlowFrame(**msgspec.structs.asdict(record)) for _, _, record in sorted(self._slowest, key=_order))
         stages = {stage: histogram.to_record() for stage, histogram in self._stages.items()}
         window = Window(
-            self.number, self.start_ns, end_ns, self.warmup, self.frames, self._skipped, self._unsure, stages
+            self.number, self.start_ns, end_ns, self.warmup, self.frames, self._skipped, self._unsure, stages, self.idle
         )
         return [*slowest, window]
 

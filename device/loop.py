@@ -18,21 +18,29 @@ def run(
     decision: Decision,
     sinks: Sequence[Sink],
     *,
+    gate: Callable[[Frame], bool] | None = None,
     warmup_s: float = 0.0,
     clock: Callable[[], int] = time.monotonic_ns,
 ) -> None:
     """Answer every frame until the iterable ends.
 
-    warmup_s: results of the first so many seconds, and the first result in any case, are tagged `warmup`.
-    clock: monotonic nanoseconds.
+    gate: tells whether a frame is to be answered, and counts those that are not, which are not `skipped`; what it takes
+    is part of `preprocess`. warmup_s: results of the first so many seconds, and the first result in any case, are
+    tagged `warmup`. clock: monotonic nanoseconds.
     """
     preprocess = preprocessing(classifier.card.preprocessing)
     expected_sequence: int | None = None
     warm_ns: int | None = None
     sinks_ns: int | None = None
+    skipped = 0
     asked_ns = clock()
     for frame in frames:
         got_ns = clock()
+        skipped += max(0, frame.sequence - expected_sequence) if expected_sequence is not None else 0
+        expected_sequence = frame.sequence + 1
+        if gate is not None and not gate(frame):
+            asked_ns = clock()
+            continue
         image = preprocess(frame.pixels)
         preprocessed_ns = clock()
         prediction = classifier(image)
@@ -58,10 +66,10 @@ def run(
                 age_from="arrival" if frame.exposed_ns is None else "exposure",
                 sinks_before_ns=sinks_ns,
             ),
-            skipped=0 if expected_sequence is None else max(0, frame.sequence - expected_sequence),
+            skipped=skipped,
             warmup=first or got_ns < warm_ns,
         )
-        expected_sequence = frame.sequence + 1
+        skipped = 0
         for sink in sinks:
             sink(result)
         asked_ns = clock()

@@ -34,6 +34,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "threads": header.threads,
         "frames": frames,
         "skipped": sum(window.skipped for window in counted),
+        "idle": sum(window.idle for window in counted),
         "rate_hz": frames / (span_ns / 1e9) if span_ns > 0 else None,
         "unsure_share": sum(window.unsure for window in counted) / frames if frames else None,
         "warmup": {
@@ -74,7 +75,7 @@ def render(summary: dict[str, Any]) -> str:
         f"{summary['log']}: {summary['source']}",
         f"{summary['model']} in {summary['runtime']} on {summary['machine']}, {summary['start_utc']}",
         f"{summary['frames']} frames ({warmup['frames']} of warm-up left out{slowest}), {rate}, "
-        f"{summary['skipped']} skipped",
+        f"{summary['skipped']} skipped" + (f", {summary['idle']} idle (nothing moved)" if summary["idle"] else ""),
         "",
         tabulate(
             rows,

@@ -10,7 +10,6 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from latency_logs import PERIOD_NS, PLENTY, SECOND, Clock, header
 
 from conftest import SHIPPED_MODEL
 from device.camera import open_camera
@@ -23,6 +22,7 @@ from device.latency_read import read_run
 from device.loop import run
 from device.motion import MotionGate, brightness_of_cells
 from device.report import render, summarize
+from latency_logs import PERIOD_NS, PLENTY, SECOND, Clock, header
 
 REST = MotionConfig(rest=True)
 

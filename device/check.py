@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, Optional
 
 import cv2
 import msgspec
 
 from device.arrays import Array
+from device.cameras.stream import without_password
 from device.classifier import Classifier
+from device.config import Config
 from device.decision import Decision
 from device.errors import CameraError
 from device.frame import Frame, Result
@@ -80,6 +83,40 @@ def watch(
     span_s = (last.result.frame.captured_ns - first.captured_ns) / 1e9
     steps = last.result.frame.sequence - first.sequence
     return last.result, count, steps / span_s if span_s > 0 else None
+
+
+def describe(
+    config: Config,
+    config_path: str,
+    classifier: Classifier,
+    camera: str,
+    watched: tuple[Result, int, float | None],
+    picture: Path,
+) -> CheckReport:
+    """The report on what `watch` gave. camera: its description. picture: the file that was drawn."""
+    result, frames, rate_hz = watched
+    pixels = result.frame.pixels
+    brightness, sharpness = brightness_of(pixels), sharpness_of(pixels)
+    return CheckReport(
+        config=config_path,
+        model=classifier.card.name,
+        model_sha256=classifier.card.sha256,
+        runtime=str(classifier.runtime),
+        source=without_password(config.camera.source),
+        camera=camera,
+        width_px=pixels.shape[1],
+        height_px=pixels.shape[0],
+        colour=pixels.ndim == 3,
+        frames=frames,
+        rate_hz=rate_hz,
+        brightness=brightness,
+        sharpness=sharpness,
+        label=result.prediction.label,
+        score=result.prediction.score,
+        decision=result.decision,
+        advice=advice_for(brightness, sharpness),
+        picture=str(picture),
+    )
 
 
 def brightness_of(pixels: Array) -> float:

@@ -257,39 +257,17 @@ def _classify(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from device.camera import is_live, open_camera
-    from device.cameras.stream import without_password
-    from device.check import CheckReport, advice_for, brightness_of, render, sharpness_of, watch
+    from device.check import describe, render, watch
     from device.images import write_image
     from device.picture import draw_result
 
     config = _settings(options)
     classifier = _open_classifier(config)
     with open_camera(config.camera) as camera:
-        result, frames, rate_hz = watch(camera, classifier, seconds=3.0 if is_live(config.camera.source) else 0.0)
+        watched = watch(camera, classifier, seconds=3.0 if is_live(config.camera.source) else 0.0)
         description = camera.description
-    write_image(options.picture, draw_result(result))
-    pixels = result.frame.pixels
-    brightness, sharpness = brightness_of(pixels), sharpness_of(pixels)
-    report = CheckReport(
-        config=str(_config_path(options) or ""),
-        model=classifier.card.name,
-        model_sha256=classifier.card.sha256,
-        runtime=str(classifier.runtime),
-        source=without_password(config.camera.source),
-        camera=description,
-        width_px=pixels.shape[1],
-        height_px=pixels.shape[0],
-        colour=pixels.ndim == 3,
-        frames=frames,
-        rate_hz=rate_hz,
-        brightness=brightness,
-        sharpness=sharpness,
-        label=result.prediction.label,
-        score=result.prediction.score,
-        decision=result.decision,
-        advice=advice_for(brightness, sharpness),
-        picture=str(options.picture),
-    )
+    write_image(options.picture, draw_result(watched[0]))
+    report = describe(config, str(_config_path(options) or ""), classifier, description, watched, options.picture)
     print(msgspec.json.encode(report).decode() if options.json else render(report))
     return 0
 

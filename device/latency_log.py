@@ -68,6 +68,7 @@ class LatencyLog:
         self._raw_until_ns = clock() + round(settings.raw_s * 1e9)
         self._window = _OpenWindow(0, clock(), warmup=True)
         self._held: FrameRecord | None = None
+        self._after_gap = False
         self._wake, self._stop = threading.Event(), False
         self._writer = threading.Thread(target=self._write_blocks, name="latency log", daemon=True)
         self._writer.start()
@@ -91,7 +92,7 @@ class LatencyLog:
             window=window.number,
             sequence=result.frame.sequence,
             captured_ns=result.frame.captured_ns,
-            wait_ns=timings.wait_ns,
+            wait_ns=None if self._after_gap else timings.wait_ns,
             dequeue_ns=timings.dequeue_ns,
             preprocess_ns=timings.preprocess_ns,
             inference_ns=timings.inference_ns,
@@ -106,6 +107,7 @@ class LatencyLog:
             decision=result.decision,
             warmup=result.warmup,
         )
+        self._after_gap = False
 
     def idle(self) -> None:
         """Count a frame that was not answered since nothing moved."""
@@ -117,6 +119,7 @@ class LatencyLog:
         self._count_held(None)
         self._next_window(start_ns, end_ns, self._window.warmup)
         self._append(Gap(start_ns, end_ns, reason))
+        self._after_gap = True
 
     def health(self, reading: Health) -> None:
         """Log how the board is; any thread may."""

@@ -50,14 +50,15 @@ class Header(msgspec.Struct, frozen=True, tag_field="record", tag="header"):
 class FrameRecord(msgspec.Struct, frozen=True, tag_field="record", tag="frame"):
     """One answered frame; the stages are those of `device.frame.Timings`.
 
-    window: number of the window that counts it. sinks_ns: None on the last frame of a run.
+    window: number of the window that counts it. wait_ns: None on the first frame after a gap, which is recorded itself.
+    sinks_ns: None on the last frame of a run.
     """
 
     window: int
     sequence: int
     captured_ns: int
-    wait_ns: int
-    dequeue_ns: Optional[int]  # noqa: UP045 - msgspec evaluates it, on Python 3.8 too
+    wait_ns: Optional[int]  # noqa: UP045 - msgspec evaluates it, on Python 3.8 too
+    dequeue_ns: Optional[int]  # noqa: UP045
     preprocess_ns: int
     inference_ns: int
     decision_ns: int

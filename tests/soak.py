@@ -57,7 +57,12 @@ def main(minutes: float, source: str) -> int:
     simulated = source == "csi://0"
     program = ["tests/simulated_pi.py"] if simulated else ["-m", "device"]
     with tempfile.TemporaryDirectory() as logs, tempfile.TemporaryFile() as output:
-        command = [sys.executable, *program, "run", "--source", source, "--log", logs]
+        config = Path(logs, "config.yaml")
+        # Every frame is recorded, or "answered twice" would look at the first minutes only.
+        config.write_text(f"log: {{raw_s: {60 * minutes + 3600:.0f}, part_mb: 1000, total_mb: 10000}}\n")
+        model = ROOT / "device" / "models" / "model.tflite"
+        where = ["--config", str(config), "--model", str(model), "--log", logs]
+        command = [sys.executable, *program, "run", "--source", source, *where]
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         samples: list[Sample] = []
         unplugs = 0

@@ -220,15 +220,22 @@ def test_gaps_are_logged_and_split_the_windows(tmp_path: Path):
         gone_ns = clock()
         clock.sleep(60 * SECOND)
         log.gap(gone_ns, clock(), "unplugged")
-        for number in range(30, 60):
-            log(result(number, clock(), timings(MS)))
+        log(result(30, clock(), timings(MS, wait_ns=60 * SECOND)))
+        for number in range(31, 60):
             clock.sleep(PERIOD_NS)
+            log(result(number, clock(), timings(MS)))
+        clock.sleep(PERIOD_NS)
     run = read_run(log.path)
+    waits = [frame.wait_ns for frame in run.frames]
+    assert waits[30] is None  # The gap is not a wait too: one unplugging would be the slowest of all waits.
+    assert [wait for number, wait in enumerate(waits) if number != 30] == [PERIOD_NS - MS] * 59
     assert [(gap.start_ns, gap.end_ns, gap.reason) for gap in run.gaps] == [
         (gone_ns, gone_ns + 60 * SECOND, "unplugged")
     ]
     assert [window.frames for window in run.windows] == [30, 30]
     summary = summarize(run)
+    assert summary["stages"]["wait"]["n"] == 59
+    assert summary["stages"]["wait"]["max_us"] == pytest.approx((PERIOD_NS - MS) / 1000, rel=0.01)
     assert summary["gaps"] == {"n": 1, "seconds": 60}
     assert summary["rate_hz"] == pytest.approx(30.3, rel=0.01)  # of the time with a camera
 

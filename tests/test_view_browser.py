@@ -17,7 +17,7 @@ import pytest
 from browser import BROWSER, DRIVER, MISSING, browser
 from conftest import ROOT, SHIPPED_MODEL
 from device.labels import LABELS, UNSURE
-from test_view import TOKEN, feeding, result, viewing, wait_until
+from view_pages import TOKEN, feeding, result, viewing, wait_until
 
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason=MISSING)
 

@@ -14,7 +14,7 @@ kernel=$(apt-cache depends linux-image-amd64 | awk '/Depends/ {print $2; exit}')
 chmod 777 . && apt-get download -qq "$kernel" && dpkg -x "$kernel"_*.deb kernel
 version=$(ls kernel/lib/modules)
 depmod -b kernel "$version"
-mkdir -p initrd/{bin,modules,proc,sys,dev,host,new,root}
+mkdir -p initrd/{bin,modules,proc,sys,dev,host,new,sysroot}
 cp "$(command -v busybox)" initrd/bin/
 number=100
 for name in 9p 9pnet_virtio virtio_pci overlay vivid; do modprobe -d kernel -S "$version" --show-depends "$name"; done |
@@ -34,12 +34,12 @@ for module in /modules/*; do
 done
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro host /host
 mount -t tmpfs new /new; mkdir /new/upper /new/work
-mount -t overlay -o lowerdir=/host,upperdir=/new/upper,workdir=/new/work overlay /root
-for place in proc sys dev; do mount --bind /\$place /root/\$place; done
+mount -t overlay -o lowerdir=/host,upperdir=/new/upper,workdir=/new/work overlay /sysroot
+for place in proc sys dev; do mount --bind /\$place /sysroot/\$place; done
 mkdir -p /dev/shm; mount -t tmpfs shm /dev/shm
 ifconfig lo 127.0.0.1 up
-cd /root
-chroot /root /bin/bash -c 'export HOME=/root PATH=/usr/bin:/bin:/usr/sbin:/sbin PYTHONUNBUFFERED=1
+cd /sysroot
+chroot /sysroot /bin/bash -c 'export HOME=/root PATH=/usr/bin:/bin:/usr/sbin:/sbin PYTHONUNBUFFERED=1
     cd $root && $command; echo "exit status \$?"' < /dev/null > /dev/ttyS0 2>&1
 poweroff -f
 END

@@ -136,8 +136,9 @@ class GStreamerSource:
             status = self._child.wait(_END_S)
         except subprocess.TimeoutExpired:
             status = 1
-        while self._errors in {key.fd for key, _ in self._selector.select(0)} and self._listen():
-            pass
+        listening = True
+        while listening and self._errors in {key.fd for key, _ in self._selector.select(0)}:
+            listening = self._listen()
         if status == 0 and self._sequence >= 0 and not cut_bytes and b"ERROR" not in self._said:
             return
         how = "ended without a whole frame" if status == 0 else f"ended with status {status}"

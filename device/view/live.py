@@ -92,9 +92,8 @@ class LiveView:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._task)
-        except asyncio.CancelledError:
-            pass
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(self._task)
         except Exception as error:  # A page is no reason to end the run, whatever went wrong.
             log.warning("the live view has ended: %r; the run goes on", error)
         finally:

@@ -76,7 +76,7 @@ depmod -b "$root" "$version"
 cp "$work/kernel/x/boot/vmlinuz-$version" "$work/vmlinuz"
 
 # The initrd: busybox, the modules for the disk and ext4, one script.
-initrd=$work/initrd; mkdir -p "$initrd"/{bin,dev,proc,sys,root,m}
+initrd=$work/initrd; mkdir -p "$initrd"/{bin,dev,proc,sys,sysroot,m}
 cp "$root/bin/busybox" "$initrd/bin/"
 for module in virtio_pci virtio_blk ext4 virtio_rng; do
     modprobe -d "$root" -S "$version" --show-depends "$module"
@@ -94,9 +94,9 @@ b=/bin/busybox
 $b mount -t proc proc /proc; $b mount -t sysfs sysfs /sys; $b mount -t devtmpfs dev /dev
 for m in $($b cat /m/order); do $b insmod $m || echo "initrd: $m did not load"; done
 n=0; until [ -b /dev/vda ]; do $b usleep 50000; n=$((n+1)); [ $n -gt 200 ] && { echo "initrd: no /dev/vda"; exec $b sh; }; done
-$b mount -t ext4 -o ro /dev/vda /root || exec $b sh
-$b umount /proc /sys; $b mount --move /dev /root/dev
-exec $b switch_root /root /sbin/init
+$b mount -t ext4 -o ro /dev/vda /sysroot || exec $b sh
+$b umount /proc /sys; $b mount --move /dev /sysroot/dev
+exec $b switch_root /sysroot /sbin/init
 INIT
 chmod 755 "$initrd/init"
 (cd "$initrd" && find . -print0 | LC_ALL=C sort -z | cpio --quiet -0 -o -H newc) > "$work/initrd.img"

@@ -44,28 +44,30 @@ _BORDERS, _SORTED_SUMS = _border_indices(), _sorted_sums()
 
 
 def locate(pixels: Array, multiple_px: int) -> Array:
-    """The part of the frame that holds the garment: a view of `pixels`, uint8 (H, W, 3) BGR or (H, W).
+    """The part of the frame that holds the garment: a square view of `pixels`, uint8 (H, W, 3) BGR or (H, W).
 
-    It is square where the frame has room, so that a dress stays narrow and a shirt wide, and it is the whole frame
-    where nothing stands out from the border. multiple_px: what it will be shrunk to; neither side becomes smaller,
-    unless the frame's is, and large ones grow to a whole multiple of it, which shrinks several times faster.
+    It is square, so that a dress stays narrow and a shirt wide, and the frame's middle where nothing stands out from
+    the border. multiple_px: what it will be shrunk to; it becomes no smaller, unless the frame is, and a large one is
+    a whole multiple of it, which shrinks several times faster.
     """
+    row, column, side = garment_square(pixels, multiple_px)
+    return pixels[row : row + side, column : column + side]
+
+
+def garment_square(pixels: Array, multiple_px: int) -> Tuple[int, int, int]:
+    """First row, first column and side of what `locate` gives, in pixels."""
     height, width = pixels.shape[:2]
     top, bottom, left, right = _garment_box(_small(pixels))
     box_px = max((bottom - top) * height, (right - left) * width)
     side = max(multiple_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
     if side >= 8 * multiple_px:  # Below, the remainder would be a large part, and shrinking is cheap anyhow.
         side = -(-side // multiple_px) * multiple_px
-    rows, first_row = _around((top + bottom) / 2 * height, side, height, multiple_px)
-    columns, first_column = _around((left + right) / 2 * width, side, width, multiple_px)
-    return pixels[first_row : first_row + rows, first_column : first_column + columns]
-
-
-def _around(centre: float, length: int, available: int, multiple: int) -> Tuple[int, int]:
-    """Length and start of a stretch of pixels about `centre`, inside 0..available."""
-    if length > available:
-        length = available - available % multiple if available >= 16 * multiple else available
-    return length, min(max(round(centre - length / 2), 0), available - length)
+    most = min(height, width)
+    if side > most:
+        side = most - most % multiple_px if most >= 16 * multiple_px else most
+    row = round((top + bottom) / 2 * height - side / 2)
+    column = round((left + right) / 2 * width - side / 2)
+    return min(max(row, 0), height - side), min(max(column, 0), width - side), side
 
 
 def _small(pixels: Array) -> Array:

@@ -86,7 +86,7 @@ def _stretching(width: int) -> Array:
     return np.clip(np.arange(-255, 256) * (255 / width), 0, 255).astype(np.uint8)
 
 
-def located_2(pixels: Array) -> Array:
+def located_3(pixels: Array) -> Array:
     """`stretch_1` of the part of the frame that holds the garment. An image of 28x28 is taken as it is.
 
     Returns uint8, shape (28, 28), natural polarity.
@@ -97,7 +97,7 @@ def located_2(pixels: Array) -> Array:
 PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {
     "frame-1": frame_1,
     "stretch-1": stretch_1,
-    "located-2": located_2,
+    "located-3": located_3,
     "cutout-1": cutout_1,
 }
 

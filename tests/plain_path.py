@@ -34,7 +34,7 @@ def stretch_1(pixels: np.ndarray) -> np.ndarray:
     return table[image]
 
 
-def located_2(pixels: np.ndarray) -> np.ndarray:
+def located_3(pixels: np.ndarray) -> np.ndarray:
     gray = to_gray(pixels)
     return stretch_1(gray if gray.shape == (28, 28) else locate(gray, 28))
 
@@ -46,15 +46,12 @@ def locate(gray: np.ndarray, multiple_px: int) -> np.ndarray:
     side = max(multiple_px, round(box_px * 1.24), round(0.2 * max(height, width)))
     if side >= 8 * multiple_px:
         side = -(-side // multiple_px) * multiple_px
-    rows, first_row = _around((top + bottom) / 2 * height, side, height, multiple_px)
-    columns, first_column = _around((left + right) / 2 * width, side, width, multiple_px)
-    return gray[first_row : first_row + rows, first_column : first_column + columns]
-
-
-def _around(centre: float, length: int, available: int, multiple: int) -> tuple[int, int]:
-    if length > available:
-        length = available - available % multiple if available >= 16 * multiple else available
-    return length, min(max(round(centre - length / 2), 0), available - length)
+    most = min(height, width)
+    if side > most:
+        side = most - most % multiple_px if most >= 16 * multiple_px else most
+    row = min(max(round((top + bottom) / 2 * height - side / 2), 0), height - side)
+    column = min(max(round((left + right) / 2 * width - side / 2), 0), width - side)
+    return gray[row : row + side, column : column + side]
 
 
 def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
@@ -82,7 +79,7 @@ def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
     return top, bottom, left, right
 
 
-PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-2": located_2}
+PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-3": located_3}
 
 
 def to_prediction(logits: np.ndarray, output: OutputSpec) -> Prediction:

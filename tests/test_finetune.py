@@ -18,11 +18,11 @@ def test_without_a_training_the_remedy_is_named(tmp_path: Path) -> None:
 
 def test_what_make_train_left_is_read(tmp_path: Path) -> None:
     """The views, the teacher's answers and the student come from one folder."""
-    np.save(tmp_path / "grays.npy", np.zeros((2, 56, 56), np.uint8))
+    np.save(tmp_path / "grays.npy", np.zeros((2, 72, 72), np.uint8))
     np.save(tmp_path / "teacher-logits.npy", np.zeros((2, 11), np.float32))
     (tmp_path / "student.keras").write_bytes(b"weights")
     grays, logits, student = _previous(tmp_path, tmp_path)
-    assert grays.shape == (2, 56, 56)
+    assert grays.shape == (2, 72, 72)
     assert logits.shape == (2, 11)
     assert student.read_bytes() == b"weights"
 

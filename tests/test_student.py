@@ -27,11 +27,11 @@ from training.model import tiny
 student._BLOCK_STEPS = 5  # a checkpoint each 5 steps
 rng = np.random.default_rng(0)
 labels = rng.integers(0, 2, 400)
-grays = np.zeros((400, 56, 56), np.uint8)
-grays[labels == 0, 8:48, 20:36] = 255  # upright
-grays[labels == 1, 20:36, 8:48] = 255  # lying
+grays = np.zeros((400, 72, 72), np.uint8)
+grays[labels == 0, 16:56, 28:44] = 255  # upright
+grays[labels == 1, 28:44, 16:56] = 255  # lying
 wanted = np.eye(11, dtype=np.float32)[labels]
-fashion = Split(grays[:, ::2, ::2].copy(), labels)
+fashion = Split(student.as_located(grays)[:, ::2, ::2].copy(), labels)
 keras.utils.set_random_seed(1)
 model = student.train_student(
     tiny(), student.Lessons(grays, wanted), fashion, stretch_1, steps=20, seed=1, file=Path(sys.argv[1]),

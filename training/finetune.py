@@ -138,7 +138,7 @@ def finetune(
 
 
 def _previous(run: Path, folder: Path) -> tuple[Array, Array, Path]:
-    """What `make train` left: views uint8 (n, 56, 56), the teacher's logits float32 (n, 11), the student's file."""
+    """What `make train` left: views uint8 (n, 72, 72), the teacher's logits float32 (n, 11), the student's file."""
     files = [folder / "grays.npy", run / "teacher-logits.npy", folder / "student.keras"]
     for file in files:
         if not file.is_file():
@@ -147,7 +147,7 @@ def _previous(run: Path, folder: Path) -> tuple[Array, Array, Path]:
 
 
 def _new_views(photos: Sequence[Photo], fashion: Array, seed: int) -> tuple[Array, Array]:
-    """Camera views of the new photographs, one of four a placed cut-out: grays uint8 (n, 56, 56), targets (n,)."""
+    """Camera views of the new photographs, one of four a placed cut-out: grays uint8 (n, 72, 72), targets (n,)."""
     from training.student import located_gray
 
     pixels = []

@@ -18,7 +18,7 @@ from training.calibration import Calibration, accuracy_and_recall, calibrate
 from training.data import Splits
 from training.photos import FOOTWEAR, TARGETS, Photo
 
-PREPROCESSING = "located-2"
+PREPROCESSING = "located-3"
 VIEW_PREPROCESSING = "stretch-1"
 """For the student's copies of views, which are located already, before they are jittered."""
 _CALIBRATION_IMAGES = 600
@@ -42,9 +42,11 @@ def see(photos: Sequence[Photo]) -> Validation:
 
 def int8_ranges(grays: Array, splits: Splits, seed: int) -> Array:
     """Training images that set the ranges of int8: views and Fashion-MNIST. uint8, shape (900, 28, 28)."""
+    from training.student import as_located
+
     preprocess = preprocessing(VIEW_PREPROCESSING)
     samples = np.random.default_rng(seed).choice(len(grays), _CALIBRATION_IMAGES, replace=False)
-    views = [preprocess(grays[number]) for number in samples]
+    views = [preprocess(gray) for gray in as_located(grays[samples])]
     native = [preprocess(image) for image in splits.train.images[: _CALIBRATION_IMAGES // 2]]
     return np.stack([*views, *native])
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from device.arrays import Array
-from device.locate import locate
+from device.locate import garment_square
 from device.preprocess import SIDE_PX, to_gray
 from training import checkpoint
 from training.data import Split
@@ -29,7 +29,9 @@ from training.teacher import CLASSES, allowed_classes
 from training.views import VIEW_PX, View
 
 GRAY_PX = 56
-"""Side of the student's copy of a view, pixels: room to turn and shift it before the preprocessing halves it."""
+"""Side of what the preprocessing is given, pixels: twice what it gives."""
+ROOM_PX = 8
+"""What the student's copy of a view has around that on each side: room to look from farther and elsewhere."""
 BATCH_SIZE = 256
 _FASHION_SHARE = 0.33
 _BLOCK_STEPS = 150
@@ -37,20 +39,32 @@ _TEACHER_SHARE = 0.5
 _TEACHER_TEMPERATURE = 1.5
 _SMOOTHING = 0.05
 _AVERAGE = 0.998
+_ZOOM = 0.14
+_MOVE_PX = 4.5
 
 
 def located_gray(view: View) -> Array:
-    """The student's copy of a view: the part that holds the garment, as the board would locate it. uint8 (56, 56)."""
+    """The student's copy of a view: the part that the board would locate, and a little around it. uint8 (72, 72)."""
     stretch = np.sqrt(view.aspect)
     size = round(VIEW_PX * stretch), round(VIEW_PX / stretch)
-    part = locate(cv2.resize(to_gray(view.pixels), size, interpolation=cv2.INTER_LINEAR), SIDE_PX)
-    shrinks = min(part.shape) >= GRAY_PX
-    gray: Array = cv2.resize(part, (GRAY_PX, GRAY_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    frame = cv2.resize(to_gray(view.pixels), size, interpolation=cv2.INTER_LINEAR)
+    row, column, side = garment_square(frame, SIDE_PX)
+    around = round(side * ROOM_PX / GRAY_PX)
+    wide = cv2.copyMakeBorder(frame, around, around, around, around, cv2.BORDER_REPLICATE)
+    part = wide[row : row + side + 2 * around, column : column + side + 2 * around]
+    whole = GRAY_PX + 2 * ROOM_PX
+    shrinks = side >= GRAY_PX
+    gray: Array = cv2.resize(part, (whole, whole), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return gray
 
 
+def as_located(grays: Array) -> Array:
+    """The copies without the room around: uint8 (n, 72, 72) -> (n, 56, 56)."""
+    return grays[:, ROOM_PX:-ROOM_PX, ROOM_PX:-ROOM_PX]
+
+
 class Lessons(NamedTuple):
-    """grays: uint8, shape (n, 56, 56). wanted: float32, shape (n, 11), a distribution each."""
+    """grays: uint8, shape (n, 72, 72). wanted: float32, shape (n, 11), a distribution each."""
 
     grays: Array
     wanted: Array
@@ -155,13 +169,15 @@ def _block(
 
 
 def _jitter(rng: np.random.Generator, gray: Array) -> Array:
-    """A little more geometry and light than the view has. uint8, shape (56, 56)."""
-    angle, zoom, aspect = np.deg2rad(rng.normal(0, 4)), np.exp(rng.normal(0, 0.05)), np.exp(rng.normal(0, 0.03))
+    """More geometry and light than the view has, as what is located is never quite the same. uint8, (56, 56)."""
+    angle, aspect = np.deg2rad(rng.normal(0, 6)), np.exp(rng.normal(0, 0.05))
+    zoom = np.exp(np.clip(rng.normal(0.02, _ZOOM), -0.25, 0.4))
     mirror = -1 if rng.random() < 0.5 else 1
     cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
     turn = np.array([[cosine * mirror * aspect, -sine], [sine * mirror, cosine / aspect]])
     centre = np.full(2, (GRAY_PX - 1) / 2)
-    matrix = np.hstack([turn, (centre + rng.uniform(-2.2, 2.2, 2) - turn @ centre)[:, None]])
+    moved_px = rng.uniform(-_MOVE_PX, _MOVE_PX, 2)
+    matrix = np.hstack([turn, (centre + ROOM_PX + moved_px - turn @ centre)[:, None]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(gray, matrix, (GRAY_PX, GRAY_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     if rng.random() < 0.6:

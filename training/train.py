@@ -100,7 +100,7 @@ def _teach(views: Array, targets: Array, passes: float, seed: int, run: Path) ->
 
 
 def _shrink_views(views: Array, aspects: Array) -> Array:
-    """uint8, shape (n, 56, 56): what the student's images are made of."""
+    """uint8, shape (n, 72, 72): what the student's images are made of."""
     from training.student import located_gray
 
     bar = tqdm(zip(views, aspects, strict=True), desc="grays", total=len(views), unit="view", mininterval=2)

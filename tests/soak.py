@@ -1,12 +1,14 @@
 """A long run with steady memory, handles and threads: `make soak MINUTES=30`. Exit status 1 when something grows.
 
 On the real picamera2 with a simulated camera, whose cable is pulled for some seconds of each minute; or on another
-SOURCE, such as synthetic://. Not a part of `make test`: it takes as long as it is told.
+SOURCE, such as synthetic://. Not a part of `make test`: it takes as long as it is told. `make report LOG=logs/soak`
+shows what it left.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+LOGS = ROOT / "logs" / "soak"
 MOST_GROWTH_KB = 2048
 WARM_UP_S = 60.0
 SAMPLE_S = 15.0
@@ -56,12 +59,14 @@ def answered_twice(logs: Path) -> tuple[int, int]:
 def main(minutes: float, source: str) -> int:
     simulated = source == "csi://0"
     program = ["tests/simulated_pi.py"] if simulated else ["-m", "device"]
-    with tempfile.TemporaryDirectory() as logs, tempfile.TemporaryFile() as output:
-        config = Path(logs, "config.yaml")
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    with tempfile.TemporaryFile() as output:
+        config = LOGS / "config.yaml"
         # Every frame is recorded, or "answered twice" would look at the first minutes only.
         config.write_text(f"log: {{raw_s: {60 * minutes + 3600:.0f}, part_mb: 1000, total_mb: 10000}}\n")
         model = ROOT / "device" / "models" / "model.tflite"
-        where = ["--config", str(config), "--model", str(model), "--log", logs]
+        where = ["--config", str(config), "--model", str(model), "--log", str(LOGS)]
         command = [sys.executable, *program, "run", "--source", source, *where]
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         samples: list[Sample] = []
@@ -84,7 +89,7 @@ def main(minutes: float, source: str) -> int:
         status = process.wait(timeout=120)
         output.seek(0)
         said = output.read().decode(errors="replace")
-        frames, repeated = answered_twice(Path(logs))
+        frames, repeated = answered_twice(LOGS)
     print("\n".join(said.strip().splitlines()[-14:]))
     grown = {field: growth(samples, field) for field in ("kb", "handles", "threads")}
     back = said.count("back after")

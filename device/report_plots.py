@@ -11,6 +11,7 @@ from device.errors import LogError
 from device.health import throttling
 from device.histograms import LEAST_SAMPLES, Histogram, value_ns
 from device.latency_read import Run
+from device.records import Gap, Window
 
 _STACKED = ("preprocess", "inference", "decision", "sinks")
 _CURVES = ("total", "age from exposure", "age from arrival")
@@ -43,12 +44,13 @@ def draw(run: Run, path: Path) -> None:
 def _draw_time(run: Run, axes: Any) -> None:
     """p50, p99 and the slowest of each piece of time; throttling and gaps behind them, the temperature above."""
     scale, _ = _time_unit(run)
-    blocks = run.blocks
-    at = [_at(run, (block.start_ns + block.end_ns) / 2) / scale for block in blocks]
-    totals = [run.histogram("total", [block]) for block in blocks]
-    axes.plot(at, [histogram.max_ns / 1e6 for histogram in totals], ".", color="0.55", markersize=4, label="slowest")
+    pieces = _pieces(run)
+    at = [_at(run, (piece.start_ns + piece.end_ns) / 2) / scale for piece in pieces]
+    totals = [run.histogram("total", [piece] if isinstance(piece, Window) else []) for piece in pieces]
+    slowest = [histogram.max_ns / 1e6 if len(histogram) else np.nan for histogram in totals]
+    axes.plot(at, slowest, ".", color="0.55", markersize=4, label="slowest")
     for percent, colour in ((99, "tab:orange"), (50, "tab:blue")):
-        known = [histogram.percentile_ns(percent) for histogram in totals]
+        known = [histogram.percentile_ns(percent) if len(histogram) else None for histogram in totals]
         if any(value is not None for value in known):
             milliseconds = [np.nan if value is None else value / 1e6 for value in known]
             axes.plot(at, milliseconds, color=colour, label=f"p{percent}")
@@ -80,15 +82,25 @@ def _draw_time(run: Run, axes: Any) -> None:
 def _draw_stack(run: Run, axes: Any) -> None:
     """Means of the stages, one on the other: means add up to the mean of the whole, percentiles would not."""
     scale, unit = _time_unit(run)
-    blocks = run.blocks
-    edges = [_at(run, block.start_ns) / scale for block in blocks]
-    means = [[run.histogram(stage, [block]).mean_ns() / 1e6 for block in blocks] for stage in _STACKED]
-    if blocks:
-        edges.append(_at(run, blocks[-1].end_ns) / scale)
+    pieces = _pieces(run)
+    edges = [_at(run, piece.start_ns) / scale for piece in pieces]
+    means = [[_mean_ms(run, stage, piece) for piece in pieces] for stage in _STACKED]
+    if pieces:
+        edges.append(_at(run, pieces[-1].end_ns) / scale)
         axes.stackplot(edges, *([*mean, mean[-1]] for mean in means), labels=_STACKED, step="post", alpha=0.85)
         axes.legend(loc="upper left", fontsize=8, ncols=len(_STACKED))
         axes.margins(y=0.2)
     axes.set(xlabel=f"{unit} since the start", ylabel="ms, mean", title="Where the time of a frame goes")
+
+
+def _pieces(run: Run) -> list[Window | Gap]:
+    """The blocks, and the gaps between them, in which nothing may be drawn."""
+    pieces: list[Window | Gap] = [*run.blocks, *run.gaps]
+    return sorted(pieces, key=lambda piece: piece.start_ns)
+
+
+def _mean_ms(run: Run, stage: str, piece: Window | Gap) -> float:
+    return run.histogram(stage, [piece]).mean_ns() / 1e6 if isinstance(piece, Window) else float("nan")
 
 
 def _draw_curve(run: Run, axes: Any) -> None:

@@ -17,6 +17,7 @@ from conftest import device_command
 from device.changes import find_rise
 from device.health import Health
 from device.latency_read import Run
+from device.records import Gap
 from device.report import render, summarize, to_csv
 from device.report_plots import draw
 from latency_logs import MS, PERIOD_NS, PLENTY, SECOND, header, jittered, read_log, write_log
@@ -166,6 +167,19 @@ def test_the_picture_shows_throttling_and_gaps(tmp_path: Path):
     cool = [msgspec.structs.replace(reading, throttled_bits=0) for reading in run.health]
     without = pictured(dataclasses.replace(run, health=cool), tmp_path / "b.png")
     assert (with_it != without).any()
+
+
+def test_nothing_is_drawn_where_there_was_no_camera(tmp_path: Path):
+    run = throttled_run(tmp_path / "a")
+    start_ns = run.header.start_ns
+    middle = [block for block in run.blocks if 200 * SECOND <= block.end_ns - start_ns <= 400 * SECOND]
+    gap = Gap(middle[0].start_ns, middle[-1].end_ns, "unplugged")
+    rest = [window for window in run.windows if window not in middle]
+    with_gap = dataclasses.replace(run, windows=rest, gaps=[gap])
+    stack = pictured(with_gap, tmp_path / "a.png")[430:650, 62:860].astype(int)  # the lower left panel
+    painted = (stack.max(axis=2) - stack.min(axis=2) > 60).any(axis=0)
+    edges = np.flatnonzero(painted)
+    assert np.diff(edges).max() > 0.2 * (edges[-1] - edges[0])
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 400])

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from device.arrays import Array
-from device.gray import passing_every_nth
+from device.gray import passing_samples
 
-# 48x48 show where something lies, and cost nothing; the mean deviation of an even border (paper, a wall) is 0,
-# and six gray levels keep its noise from looking like a garment.
-_SEARCH_PX = 48
+# 32x32 show where something lies, and cost nothing. The mean deviation of an even border (paper, a wall) is 0; six gray
+# levels keep its noise from looking like a garment.
+_SEARCH_PX = 32
 _LEAST_SPREAD = 6.0
-# One glint must not outshine the garment: what is farther from the border than 95 % of the pixels counts no more.
-_BRIGHTEST = int(0.95 * _SEARCH_PX**2)
+# One glint must not outshine the garment: what is farther from the border than six deviations counts no more.
+_FAR = 6.0
 # The box holds 94 % of what stands out along each axis, plus an eighth on either side, and never less than a fifth of
 # the frame: fewer pixels than that tell nothing.
 _TAIL = 0.03
@@ -23,17 +23,16 @@ _MARGIN = 0.12
 _LEAST_SIDE = 0.2
 
 _LEVELS = np.arange(256, dtype=np.float32)
-_ONES = np.ones(_SEARCH_PX, np.float32)
 
 
 def _border_indices() -> Array:
-    """Where in the flat 48x48 the pixels of the top, bottom, left and right border are. Shape (4, 96)."""
+    """Where in the flat 32x32 the pixels of the top, bottom, left and right border are. Shape (4, 64)."""
     index = np.arange(_SEARCH_PX**2).reshape(_SEARCH_PX, _SEARCH_PX)
     return np.stack([index[:2].ravel(), index[-2:].ravel(), index[:, :2].ravel(), index[:, -2:].ravel()])
 
 
 def _sorted_sums() -> Array:
-    """What a sorted border is multiplied with for its sum of deviations from the median, and the median: (96, 2)."""
+    """What a sorted border is multiplied with for its sum of deviations from the median, and the median: (64, 2)."""
     half = np.ones((_SEARCH_PX, 1), np.float32)
     median = np.zeros((2 * _SEARCH_PX, 1), np.float32)
     median[_SEARCH_PX - 1 : _SEARCH_PX + 1] = 0.5
@@ -43,36 +42,31 @@ def _sorted_sums() -> Array:
 _BORDERS, _SORTED_SUMS = _border_indices(), _sorted_sums()
 
 
-def locate(pixels: Array, multiple_px: int) -> Array:
+def locate(pixels: Array, least_px: int) -> Array:
     """The part of the frame that holds the garment: a square view of `pixels`, uint8 (H, W, 3) BGR or (H, W).
 
-    It is square, so that a dress stays narrow and a shirt wide, and the frame's middle where nothing stands out from
-    the border. multiple_px: what it will be shrunk to; it becomes no smaller, unless the frame is, and a large one is
-    a whole multiple of it, which shrinks several times faster.
+    It is square, so that a dress stays narrow and a shirt wide. Where nothing stands out from the border it is the
+    frame's middle. No side becomes smaller than least_px, unless the frame's is.
     """
-    row, column, side = garment_square(pixels, multiple_px)
+    row, column, side = garment_square(pixels, least_px)
     return pixels[row : row + side, column : column + side]
 
 
-def garment_square(pixels: Array, multiple_px: int) -> Tuple[int, int, int]:
+def garment_square(pixels: Array, least_px: int) -> Tuple[int, int, int]:
     """First row, first column and side of what `locate` gives, in pixels."""
     height, width = pixels.shape[:2]
     top, bottom, left, right = _garment_box(_small(pixels))
     box_px = max((bottom - top) * height, (right - left) * width)
-    side = max(multiple_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
-    if side >= 8 * multiple_px:  # Below, the remainder would be a large part, and shrinking is cheap anyhow.
-        side = -(-side // multiple_px) * multiple_px
-    most = min(height, width)
-    if side > most:
-        side = most - most % multiple_px if most >= 16 * multiple_px else most
+    side = max(least_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
+    side = min(side, height, width)
     row = round((top + bottom) / 2 * height - side / 2)
     column = round((left + right) / 2 * width - side / 2)
     return min(max(row, 0), height - side), min(max(column, 0), width - side), side
 
 
 def _small(pixels: Array) -> Array:
-    """The frame squashed to uint8 (48, 48), a little blurred. Every n-th pixel is enough to find something."""
-    few = passing_every_nth(pixels, max(1, min(pixels.shape[:2]) // (2 * _SEARCH_PX)))
+    """The frame squashed to uint8 (32, 32), a little blurred. Four pixels each are enough to find something."""
+    few = passing_samples(pixels, 2 * _SEARCH_PX)
     return cv2.GaussianBlur(cv2.resize(few, (_SEARCH_PX, _SEARCH_PX), interpolation=cv2.INTER_AREA), (3, 3), 0)
 
 
@@ -81,14 +75,12 @@ def _garment_box(small: Array) -> Tuple[float, float, float, float]:
     away = cv2.LUT(small, _distances_to_border(small))
     threshold, _ = cv2.threshold(away, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     _, standing = cv2.threshold(away, 0.8 * threshold, 0, cv2.THRESH_TOZERO)
-    # Sums of whole numbers below 2**24: float32 has them exactly, and multiplies fastest.
-    exact = standing.astype(np.float32)
-    top, bottom = _ends((exact @ _ONES).tolist())
-    left, right = _ends((_ONES @ exact).tolist())
+    top, bottom = _ends(cv2.reduce(standing, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().tolist())
+    left, right = _ends(cv2.reduce(standing, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().tolist())
     return top, bottom, left, right
 
 
-def _ends(sums: List[float]) -> Tuple[float, float]:
+def _ends(sums: List[int]) -> Tuple[float, float]:
     """Where what stands out begins and ends along an axis, its tails cut off; all of the axis if nothing does."""
     share = list(accumulate(sums))
     whole = share[-1]
@@ -101,17 +93,14 @@ def _ends(sums: List[float]) -> Tuple[float, float]:
 def _distances_to_border(small: Array) -> Array:
     """How far a pixel of each gray level is from what the nearest-looking of the four borders shows. uint8 (256,).
 
-    In mean deviations of that border, scaled so that the farthest is 255. Four borders, since a garment may touch one
-    and a floor may meet a wall. Of levels and not of pixels, for there are nine times as many pixels.
+    In mean deviations of that border, 255 for _FAR of them. Four borders, since a garment may touch one and a floor may
+    meet a wall. Of levels and not of pixels, for there are four times as many pixels.
     """
-    borders = small.take(_BORDERS).astype(np.float32)
+    borders = small.take(_BORDERS)
     borders.sort(axis=1)
-    sums = borders @ _SORTED_SUMS  # of halves of whole numbers: exact, in whatever order they are added
+    sums = borders.astype(np.float32) @ _SORTED_SUMS  # of halves of whole numbers: exact, in whatever order
     distances = np.abs(_LEVELS - sums[:, 1:])
     distances /= sums[:, :1] / (2 * _SEARCH_PX) + _LEAST_SPREAD
-    nearest = np.minimum.reduce(distances)
-    order = nearest.argsort()
-    pixels_up_to = np.bincount(small.ravel(), minlength=256)[order].cumsum()
-    most = nearest[order[pixels_up_to.searchsorted(_BRIGHTEST, "right")]]
-    levels: Array = (np.minimum(nearest, most) * (255 / max(float(most), 1e-6))).astype(np.uint8)
+    nearest = np.minimum(np.minimum.reduce(distances), np.float32(_FAR))
+    levels: Array = (nearest * np.float32(255 / _FAR)).astype(np.uint8)
     return levels

@@ -36,36 +36,38 @@ def stretch_1(pixels: np.ndarray) -> np.ndarray:
 
 def located_3(pixels: np.ndarray) -> np.ndarray:
     gray = to_gray(pixels)
-    return stretch_1(gray if gray.shape == (28, 28) else locate(gray, 28))
+    if gray.shape == (28, 28):
+        return stretch_1(gray)
+    part = locate(gray, 28)
+    return stretch_1(every_so_often(part, 112) if len(part) > 112 else part)
 
 
-def locate(gray: np.ndarray, multiple_px: int) -> np.ndarray:
+def every_so_often(gray: np.ndarray, side: int) -> np.ndarray:
+    rows, columns = ((np.arange(side) * (1 / (side / length))).astype(int) for length in gray.shape[:2])
+    return gray[rows[:, np.newaxis], columns]
+
+
+def locate(gray: np.ndarray, least_px: int) -> np.ndarray:
     height, width = gray.shape
     top, bottom, left, right = _garment_box(gray)
     box_px = max((bottom - top) * height, (right - left) * width)
-    side = max(multiple_px, round(box_px * 1.24), round(0.2 * max(height, width)))
-    if side >= 8 * multiple_px:
-        side = -(-side // multiple_px) * multiple_px
-    most = min(height, width)
-    if side > most:
-        side = most - most % multiple_px if most >= 16 * multiple_px else most
+    side = min(max(least_px, round(box_px * 1.24), round(0.2 * max(height, width))), height, width)
     row = min(max(round((top + bottom) / 2 * height - side / 2), 0), height - side)
     column = min(max(round((left + right) / 2 * width - side / 2), 0), width - side)
     return gray[row : row + side, column : column + side]
 
 
 def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
-    step = max(1, min(gray.shape) // 96)
-    few = np.ascontiguousarray(gray[::step, ::step])
-    small = cv2.GaussianBlur(cv2.resize(few, (48, 48), interpolation=cv2.INTER_AREA), (3, 3), 0)
+    few = every_so_often(gray, 64)
+    small = cv2.GaussianBlur(cv2.resize(few, (32, 32), interpolation=cv2.INTER_AREA), (3, 3), 0)
     levels = small.astype(np.float32)
     borders = np.stack([levels[:2].ravel(), levels[-2:].ravel(), levels[:, :2].ravel(), levels[:, -2:].ravel()])
     borders.sort(axis=1)
-    centres = (borders[:, 47] + borders[:, 48])[:, np.newaxis] / 2
-    spreads = np.abs(borders - centres).mean(axis=1, keepdims=True) + 6.0
+    centres = (borders[:, 31] + borders[:, 32])[:, np.newaxis] / 2
+    spreads = np.abs(borders - centres).mean(axis=1, keepdims=True) + np.float32(6)
     distance = (np.abs(levels.reshape(1, -1) - centres) / spreads).min(axis=0)
-    away = np.minimum(distance, np.sort(distance)[2188]).reshape(small.shape)
-    far = (away * (255 / max(float(away.max()), 1e-6))).astype(np.uint8)
+    away = np.minimum(distance, np.float32(6)) * np.float32(255 / 6)
+    far = away.astype(np.uint8).reshape(small.shape)
     threshold, _ = cv2.threshold(far, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     standing = np.where(far > 0.8 * threshold, far, 0)
     if not standing.any():
@@ -74,7 +76,7 @@ def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
     for axis in (1, 0):
         share = np.cumsum(standing.sum(axis=axis, dtype=np.int64))
         first, last = np.searchsorted(share, (0.03 * share[-1], (1 - 0.03) * share[-1]))
-        sides += [first / 48, (last + 1) / 48]
+        sides += [first / 32, (last + 1) / 32]
     top, bottom, left, right = sides
     return top, bottom, left, right
 

@@ -16,7 +16,7 @@ from device.classifier import to_prediction
 from device.config import CameraConfig
 from device.decision import Decision
 from device.frame import Prediction
-from device.gray import passing_every_nth, passing_gray, to_gray
+from device.gray import passing_samples, passing_gray, to_gray
 from device.images import read_image
 from device.locate import locate
 from device.model_card import OutputSpec
@@ -78,14 +78,14 @@ def test_flat_and_two_coloured_frames(level: int):
     assert_same_pictures(pixels)
 
 
-@pytest.mark.parametrize("n", range(1, 86))
-def test_every_nth_pixel_is_the_very_one(n: int):
-    """86 times 96 is more than the longest side that config.yaml allows."""
-    for height, width in ((n * 5, n * 7), (n * 96, n * 97) if n < 20 else (n * 9, n * 11), (n * 5 + 1, n * 7)):
-        pixels = np.random.default_rng(n).integers(0, 256, (height, width, 3), np.uint8)
-        expected = to_gray(pixels)[::n, ::n]
-        np.testing.assert_array_equal(passing_every_nth(pixels, n), expected)
-        np.testing.assert_array_equal(passing_every_nth(to_gray(pixels), n), expected)
+@settings(max_examples=150, deadline=None)
+@given(height=st.integers(1, 1100), width=st.integers(1, 2000), side=st.sampled_from([64, 112]))
+def test_samples_are_the_very_pixels(height: int, width: int, side: int):
+    gray = (np.arange(height)[:, np.newaxis] * 31 + np.arange(width) * 17).astype(np.uint8)
+    np.testing.assert_array_equal(passing_samples(gray, side), plain_path.every_so_often(gray, side))
+    colour = np.dstack([gray, gray[::-1], gray[:, ::-1]])
+    expected = plain_path.to_gray(np.ascontiguousarray(plain_path.every_so_often(colour, side)))
+    np.testing.assert_array_equal(passing_samples(colour, side), expected)
 
 
 def test_the_luma_of_a_part_is_that_of_the_whole():

@@ -44,9 +44,9 @@ def passing_gray(pixels: Array) -> Array:
 
 
 def passing_samples(pixels: Array, side_px: int) -> Array:
-    """The luma of side_px x side_px pixels, evenly spread: uint8 (side_px, side_px), good until this thread's next call.
+    """The luma of side_px x side_px pixels, evenly spread: uint8, good until this thread's next call.
 
-    As Fashion-MNIST was shrunk; of what is not kept, nothing is read.
+    Of what is not kept, nothing is read.
     """
     few = _FEW.take((side_px, side_px, *pixels.shape[2:]))
     return passing_gray(cv2.resize(pixels, (side_px, side_px), dst=few, interpolation=cv2.INTER_NEAREST))

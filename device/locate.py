@@ -42,23 +42,29 @@ def _sorted_sums() -> Array:
 _BORDERS, _SORTED_SUMS = _border_indices(), _sorted_sums()
 
 
-def locate(pixels: Array, least_px: int) -> Array:
+def locate(pixels: Array, multiple_px: int) -> Array:
     """The part of the frame that holds the garment: a square view of `pixels`, uint8 (H, W, 3) BGR or (H, W).
 
     It is square, so that a dress stays narrow and a shirt wide. Where nothing stands out from the border it is the
-    frame's middle. No side becomes smaller than least_px, unless the frame's is.
+    frame's middle. multiple_px: what it will be shrunk to; it becomes no smaller, unless the frame is, and a large one
+    is an even multiple of it, which shrinks several times faster.
     """
-    row, column, side = garment_square(pixels, least_px)
+    row, column, side = garment_square(pixels, multiple_px)
     return pixels[row : row + side, column : column + side]
 
 
-def garment_square(pixels: Array, least_px: int) -> Tuple[int, int, int]:
+def garment_square(pixels: Array, multiple_px: int) -> Tuple[int, int, int]:
     """First row, first column and side of what `locate` gives, in pixels."""
     height, width = pixels.shape[:2]
     top, bottom, left, right = _garment_box(_small(pixels))
     box_px = max((bottom - top) * height, (right - left) * width)
-    side = max(least_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
-    side = min(side, height, width)
+    side = max(multiple_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
+    most = min(height, width)
+    even = 2 * multiple_px
+    if side >= 4 * even:  # Below, the remainder would be a large part, and shrinking is cheap anyhow.
+        side = -(-side // even) * even
+    if side > most:
+        side = most - most % even if most >= 4 * even else most
     row = round((top + bottom) / 2 * height - side / 2)
     column = round((left + right) / 2 * width - side / 2)
     return min(max(row, 0), height - side), min(max(column, 0), width - side), side

@@ -39,7 +39,7 @@ def located_3(pixels: np.ndarray) -> np.ndarray:
     if gray.shape == (28, 28):
         return stretch_1(gray)
     part = locate(gray, 28)
-    return stretch_1(every_so_often(part, 112) if len(part) > 112 else part)
+    return stretch_1(np.ascontiguousarray(part[::2]) if len(part) >= 224 else part)
 
 
 def every_so_often(gray: np.ndarray, side: int) -> np.ndarray:
@@ -47,11 +47,16 @@ def every_so_often(gray: np.ndarray, side: int) -> np.ndarray:
     return gray[rows[:, np.newaxis], columns]
 
 
-def locate(gray: np.ndarray, least_px: int) -> np.ndarray:
+def locate(gray: np.ndarray, multiple_px: int) -> np.ndarray:
     height, width = gray.shape
     top, bottom, left, right = _garment_box(gray)
     box_px = max((bottom - top) * height, (right - left) * width)
-    side = min(max(least_px, round(box_px * 1.24), round(0.2 * max(height, width))), height, width)
+    side = max(multiple_px, round(box_px * 1.24), round(0.2 * max(height, width)))
+    if side >= 8 * multiple_px:
+        side = -(-side // (2 * multiple_px)) * 2 * multiple_px
+    most = min(height, width)
+    if side > most:
+        side = most - most % (2 * multiple_px) if most >= 8 * multiple_px else most
     row = min(max(round((top + bottom) / 2 * height - side / 2), 0), height - side)
     column = min(max(round((left + right) / 2 * width - side / 2), 0), width - side)
     return gray[row : row + side, column : column + side]

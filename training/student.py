@@ -39,8 +39,8 @@ _TEACHER_SHARE = 0.5
 _TEACHER_TEMPERATURE = 1.5
 _SMOOTHING = 0.05
 _AVERAGE = 0.998
-_ZOOM = 0.14
-_MOVE_PX = 4.5
+_ZOOM = 0.11  # standard deviation of the logarithm
+_MOVE_PX = 4.0
 
 
 def located_gray(view: View) -> Array:

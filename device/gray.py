@@ -44,9 +44,15 @@ def passing_gray(pixels: Array) -> Array:
 
 
 def passing_samples(pixels: Array, side_px: int) -> Array:
-    """The luma of side_px x side_px pixels, evenly spread: uint8, good until this thread's next call.
+    """The luma of side_px x side_px pixels, evenly spread: uint8, good until this thread's next call."""
+    return _passing_resized(pixels, side_px, cv2.INTER_NEAREST)
 
-    Of what is not kept, nothing is read.
-    """
+
+def passing_shrunk(pixels: Array, side_px: int) -> Array:
+    """The luma at side_px x side_px points, each between its four pixels: uint8, good until this thread's next call."""
+    return _passing_resized(pixels, side_px, cv2.INTER_LINEAR)
+
+
+def _passing_resized(pixels: Array, side_px: int, interpolation: int) -> Array:
     few = _FEW.take((side_px, side_px, *pixels.shape[2:]))
-    return passing_gray(cv2.resize(pixels, (side_px, side_px), dst=few, interpolation=cv2.INTER_NEAREST))
+    return passing_gray(cv2.resize(pixels, (side_px, side_px), dst=few, interpolation=interpolation))

@@ -14,8 +14,10 @@ from device.gray import passing_samples
 # levels keep its noise from looking like a garment.
 _SEARCH_PX = 32
 _LEAST_SPREAD = 6.0
-# One glint must not outshine the garment: what is farther from the border than six deviations counts no more.
-_FAR = 6.0
+# One glint must not outshine the garment: what is farther from the border than 95 % of the pixels counts no more; but a
+# far garment has fewer than 5 % of them, so six deviations count in any case.
+_STANDS_OUT = 6.0
+_BRIGHTEST = int(0.95 * _SEARCH_PX**2)
 # The box holds 94 % of what stands out along each axis, plus an eighth on either side, and never less than a fifth of
 # the frame: fewer pixels than that tell nothing.
 _TAIL = 0.03
@@ -42,38 +44,32 @@ def _sorted_sums() -> Array:
 _BORDERS, _SORTED_SUMS = _border_indices(), _sorted_sums()
 
 
-def locate(pixels: Array, multiple_px: int) -> Array:
+def locate(pixels: Array, least_px: int) -> Array:
     """The part of the frame that holds the garment: a square view of `pixels`, uint8 (H, W, 3) BGR or (H, W).
 
     It is square, so that a dress stays narrow and a shirt wide. Where nothing stands out from the border it is the
-    frame's middle. multiple_px: what it will be shrunk to; it becomes no smaller, unless the frame is, and a large one
-    is an even multiple of it, which shrinks several times faster.
+    frame's middle. No side becomes smaller than least_px, unless the frame's is.
     """
-    row, column, side = garment_square(pixels, multiple_px)
+    row, column, side = garment_square(pixels, least_px)
     return pixels[row : row + side, column : column + side]
 
 
-def garment_square(pixels: Array, multiple_px: int) -> Tuple[int, int, int]:
+def garment_square(pixels: Array, least_px: int) -> Tuple[int, int, int]:
     """First row, first column and side of what `locate` gives, in pixels."""
     height, width = pixels.shape[:2]
     top, bottom, left, right = _garment_box(_small(pixels))
     box_px = max((bottom - top) * height, (right - left) * width)
-    side = max(multiple_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
-    most = min(height, width)
-    even = 2 * multiple_px
-    if side >= 4 * even:  # Below, the remainder would be a large part, and shrinking is cheap anyhow.
-        side = -(-side // even) * even
-    if side > most:
-        side = most - most % even if most >= 4 * even else most
+    side = max(least_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
+    side = min(side, height, width)
     row = round((top + bottom) / 2 * height - side / 2)
     column = round((left + right) / 2 * width - side / 2)
     return min(max(row, 0), height - side), min(max(column, 0), width - side), side
 
 
 def _small(pixels: Array) -> Array:
-    """The frame squashed to uint8 (32, 32), a little blurred. Four pixels each are enough to find something."""
+    """The frame squashed to uint8 (32, 32): the mean of four of its pixels each is enough to find something."""
     few = passing_samples(pixels, 2 * _SEARCH_PX)
-    return cv2.GaussianBlur(cv2.resize(few, (_SEARCH_PX, _SEARCH_PX), interpolation=cv2.INTER_AREA), (3, 3), 0)
+    return cv2.resize(few, (_SEARCH_PX, _SEARCH_PX), interpolation=cv2.INTER_AREA)
 
 
 def _garment_box(small: Array) -> Tuple[float, float, float, float]:
@@ -99,14 +95,17 @@ def _ends(sums: List[int]) -> Tuple[float, float]:
 def _distances_to_border(small: Array) -> Array:
     """How far a pixel of each gray level is from what the nearest-looking of the four borders shows. uint8 (256,).
 
-    In mean deviations of that border, 255 for _FAR of them. Four borders, since a garment may touch one and a floor may
-    meet a wall. Of levels and not of pixels, for there are four times as many pixels.
+    In mean deviations of that border, scaled so that the farthest that counts is 255. Four borders, since a garment may touch one
+    and a floor may meet a wall. Of levels and not of pixels, for there are four times as many pixels.
     """
     borders = small.take(_BORDERS)
     borders.sort(axis=1)
     sums = borders.astype(np.float32) @ _SORTED_SUMS  # of halves of whole numbers: exact, in whatever order
     distances = np.abs(_LEVELS - sums[:, 1:])
     distances /= sums[:, :1] / (2 * _SEARCH_PX) + _LEAST_SPREAD
-    nearest = np.minimum(np.minimum.reduce(distances), np.float32(_FAR))
-    levels: Array = (nearest * np.float32(255 / _FAR)).astype(np.uint8)
+    nearest = np.minimum.reduce(distances)
+    order = nearest.argsort()
+    pixels_up_to = np.bincount(small.ravel(), minlength=256)[order].cumsum()
+    most = max(float(nearest[order[pixels_up_to.searchsorted(_BRIGHTEST, "right")]]), _STANDS_OUT)
+    levels: Array = (np.minimum(nearest, most) * np.float32(255 / most)).astype(np.uint8)
     return levels

@@ -13,7 +13,7 @@ import numpy as np
 
 from device.arrays import Array
 from device.errors import ModelError
-from device.gray import passing_gray, to_gray
+from device.gray import passing_gray, passing_shrunk, to_gray
 from device.locate import locate
 
 SIDE_PX = 28
@@ -89,13 +89,14 @@ def _stretching(width: int) -> Array:
 def located_3(pixels: Array) -> Array:
     """`stretch_1` of the part of the frame that holds the garment. An image of 28x28 is taken as it is.
 
-    Of a large part every other row is enough: half of the time went there, and the answers for photographs of unseen
+    A large part is shrunk to 112x112 by interpolation first: that reads a part of its pixels, and takes the same time
+    whatever its size, while averaging all of them took longer than all the rest; the answers for photographs of unseen
     people are as good. Returns uint8, shape (28, 28), natural polarity.
     """
     if pixels.shape[:2] == (SIDE_PX, SIDE_PX):
         return stretch_1(pixels)
     part = locate(pixels, SIDE_PX)
-    return stretch_1(part[::2] if len(part) >= 8 * SIDE_PX else part)
+    return stretch_1(passing_shrunk(part, 4 * SIDE_PX) if len(part) > 4 * SIDE_PX else part)
 
 
 PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {

@@ -35,11 +35,12 @@ def stretch_1(pixels: np.ndarray) -> np.ndarray:
 
 
 def located_3(pixels: np.ndarray) -> np.ndarray:
-    gray = to_gray(pixels)
-    if gray.shape == (28, 28):
-        return stretch_1(gray)
-    part = locate(gray, 28)
-    return stretch_1(np.ascontiguousarray(part[::2]) if len(part) >= 224 else part)
+    if pixels.shape[:2] == (28, 28):
+        return stretch_1(pixels)
+    part = locate(pixels, 28)
+    if len(part) > 112:
+        part = cv2.resize(part, (112, 112), interpolation=cv2.INTER_LINEAR)
+    return stretch_1(part)
 
 
 def every_so_often(gray: np.ndarray, side: int) -> np.ndarray:
@@ -47,32 +48,26 @@ def every_so_often(gray: np.ndarray, side: int) -> np.ndarray:
     return gray[rows[:, np.newaxis], columns]
 
 
-def locate(gray: np.ndarray, multiple_px: int) -> np.ndarray:
-    height, width = gray.shape
-    top, bottom, left, right = _garment_box(gray)
+def locate(pixels: np.ndarray, least_px: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    top, bottom, left, right = _garment_box(to_gray(pixels))
     box_px = max((bottom - top) * height, (right - left) * width)
-    side = max(multiple_px, round(box_px * 1.24), round(0.2 * max(height, width)))
-    if side >= 8 * multiple_px:
-        side = -(-side // (2 * multiple_px)) * 2 * multiple_px
-    most = min(height, width)
-    if side > most:
-        side = most - most % (2 * multiple_px) if most >= 8 * multiple_px else most
+    side = min(max(least_px, round(box_px * 1.24), round(0.2 * max(height, width))), height, width)
     row = min(max(round((top + bottom) / 2 * height - side / 2), 0), height - side)
     column = min(max(round((left + right) / 2 * width - side / 2), 0), width - side)
-    return gray[row : row + side, column : column + side]
+    return pixels[row : row + side, column : column + side]
 
 
 def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
-    few = every_so_often(gray, 64)
-    small = cv2.GaussianBlur(cv2.resize(few, (32, 32), interpolation=cv2.INTER_AREA), (3, 3), 0)
+    small = cv2.resize(every_so_often(gray, 64), (32, 32), interpolation=cv2.INTER_AREA)
     levels = small.astype(np.float32)
     borders = np.stack([levels[:2].ravel(), levels[-2:].ravel(), levels[:, :2].ravel(), levels[:, -2:].ravel()])
     borders.sort(axis=1)
     centres = (borders[:, 31] + borders[:, 32])[:, np.newaxis] / 2
     spreads = np.abs(borders - centres).mean(axis=1, keepdims=True) + np.float32(6)
     distance = (np.abs(levels.reshape(1, -1) - centres) / spreads).min(axis=0)
-    away = np.minimum(distance, np.float32(6)) * np.float32(255 / 6)
-    far = away.astype(np.uint8).reshape(small.shape)
+    most = max(float(np.sort(distance)[972]), 6.0)
+    far = (np.minimum(distance, np.float32(most)) * np.float32(255 / most)).astype(np.uint8).reshape(small.shape)
     threshold, _ = cv2.threshold(far, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     standing = np.where(far > 0.8 * threshold, far, 0)
     if not standing.any():

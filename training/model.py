@@ -42,12 +42,12 @@ def benchmark() -> keras.Model:
 def camera() -> keras.Model:
     """The one that ships: a residual network of 117,000 parameters for 28x28 camera views.
 
-    Input float32 (n, 28, 28, 1), 0..255. Its layers stay at 14x14, where collars and straps can still be told apart.
+    Input float32 (n, 28, 28, 1), 0..255. Most of its layers run at 14x14 and 7x7, where a processor is fastest.
     """
     inputs = keras.Input((SIDE_PX, SIDE_PX, 1))
     features = _convolution(keras.layers.Rescaling(1 / 255)(inputs), 16)
     features = _residual(_convolution(features, 32, stride=2), 32, 1)
-    features = _residual(_convolution(features, 64), 64, 1)
+    features = _residual(_convolution(features, 64, stride=2), 64, 1)
     features = keras.layers.Dropout(0.1)(keras.layers.GlobalAveragePooling2D()(features))
     return keras.Model(inputs, keras.layers.Dense(len(LABELS))(features), name="camera")
 

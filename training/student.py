@@ -39,8 +39,6 @@ _TEACHER_SHARE = 0.5
 _TEACHER_TEMPERATURE = 1.5
 _SMOOTHING = 0.05
 _AVERAGE = 0.998
-_ZOOM = 0.11  # standard deviation of the logarithm
-_MOVE_PX = 4.0
 
 
 def located_gray(view: View) -> Array:
@@ -169,14 +167,13 @@ def _block(
 
 
 def _jitter(rng: np.random.Generator, gray: Array) -> Array:
-    """More geometry and light than the view has, as what is located is never quite the same. uint8, (56, 56)."""
-    angle, aspect = np.deg2rad(rng.normal(0, 6)), np.exp(rng.normal(0, 0.05))
-    zoom = np.exp(np.clip(rng.normal(0.02, _ZOOM), -0.25, 0.4))
+    """A little more geometry and light than the view has. uint8, shape (56, 56)."""
+    angle, zoom, aspect = np.deg2rad(rng.normal(0, 4)), np.exp(rng.normal(0, 0.06)), np.exp(rng.normal(0, 0.03))
     mirror = -1 if rng.random() < 0.5 else 1
     cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
     turn = np.array([[cosine * mirror * aspect, -sine], [sine * mirror, cosine / aspect]])
     centre = np.full(2, (GRAY_PX - 1) / 2)
-    moved_px = rng.uniform(-_MOVE_PX, _MOVE_PX, 2)
+    moved_px = rng.uniform(-2.5, 2.5, 2)
     matrix = np.hstack([turn, (centre + ROOM_PX + moved_px - turn @ centre)[:, None]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(gray, matrix, (GRAY_PX, GRAY_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)

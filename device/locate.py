@@ -95,8 +95,8 @@ def _ends(sums: List[int]) -> Tuple[float, float]:
 def _distances_to_border(small: Array) -> Array:
     """How far a pixel of each gray level is from what the nearest-looking of the four borders shows. uint8 (256,).
 
-    In mean deviations of that border, scaled so that the farthest that counts is 255. Four borders, since a garment may touch one
-    and a floor may meet a wall. Of levels and not of pixels, for there are four times as many pixels.
+    In mean deviations of that border, scaled so that the farthest that counts is 255. Four borders, since a garment may
+    touch one and a floor may meet a wall. Of levels and not of pixels, for there are four times as many pixels.
     """
     borders = small.take(_BORDERS)
     borders.sort(axis=1)

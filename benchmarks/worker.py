@@ -1,10 +1,11 @@
-"""One measurement, in a process of its own: `python -m benchmarks.worker NAME`, its arguments as JSON on standard input.
+"""One measurement in a process of its own: `python -m benchmarks.worker NAME`, arguments as JSON on standard input.
 
 Prints one JSON object. Times are in microseconds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import sys
@@ -12,7 +13,7 @@ import tempfile
 import time
 import tracemalloc
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import cv2
 import msgspec
@@ -62,15 +63,16 @@ def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, An
             "read": lambda frame: cv2.mean(frame.gray),
             "ours, BGR": lambda frame: ours(frame.bgr),
             "ours, Y": lambda frame: ours(frame.gray),
-            **{name: lambda frame, recipe=recipe: recipe(frame.bgr) for name, recipe in recipes.items()},
+            **{name: _of_bgr(recipe) for name, recipe in recipes.items()},
         }
         times = in_turns(cases, shown, rounds)
-        labels = {
-            name: [str(case(frame)) for frame in shown]
-            for name, case in cases.items()
-            if name not in ("invoke", "read")
-        }
+        answering = {name: case for name, case in cases.items() if name not in ("invoke", "read")}
+        labels = {name: [str(case(frame)) for frame in shown] for name, case in answering.items()}
     return {"runtime": str(classifier.runtime), "times": times, "labels": labels, "truth": [f.truth for f in shown]}
+
+
+def _of_bgr(recipe: Callable[[Array], str]) -> Callable[[Any], str]:
+    return lambda frame: recipe(frame.bgr)
 
 
 def alone(recipe: str, model: str, rounds: int) -> Dict[str, Any]:
@@ -83,7 +85,7 @@ def alone(recipe: str, model: str, rounds: int) -> Dict[str, Any]:
 
 
 def paced(model: str, runtime: str, seconds: float, still: bool, rest: bool) -> Dict[str, Any]:
-    """The whole loop of `run`, its sinks and its log, at the camera's rate on ready frames: times and processor time."""
+    """The loop of `run` with its sinks and its log, at the camera's rate on ready frames: times and processor time."""
     classifier = Classifier(Path(model), runtime)
     decision = Decision(classifier.card.unsure_below, 0.3, 0.15)
     pictures = still_frames() if still else [frame.gray for frame in moving_frames()]
@@ -165,17 +167,18 @@ def allocations(model: str, runtime: str) -> Dict[str, Any]:
     shown = moving_frames()
     found: Dict[str, int] = {}
     device = str(Path(sys.modules["device.loop"].__file__ or "").parent)
-    state = {"line": "", "before": 0}
+    before: List[Tuple[str, int]] = []
 
     def each_line(frame: Any, event: str, argument: Any) -> Any:
         if not frame.f_code.co_filename.startswith(device):
             return None
-        now, peak = tracemalloc.get_traced_memory()
-        if state["line"] and peak - int(state["before"]) > 4096:
-            found[str(state["line"])] = max(found.get(str(state["line"]), 0), peak - int(state["before"]))
+        peak = tracemalloc.get_traced_memory()[1]
+        if before and peak - before[-1][1] > 4096:
+            name, least = before[-1]
+            found[name] = max(found.get(name, 0), peak - least)
+        name = f"{frame.f_code.co_filename[len(device) + 1 :]}:{frame.f_lineno}"
         tracemalloc.reset_peak()
-        state["line"] = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-        state["before"] = tracemalloc.get_traced_memory()[0]
+        before[:] = [(name, tracemalloc.get_traced_memory()[0])]
         return each_line
 
     def frames() -> Iterator[Frame]:
@@ -188,13 +191,15 @@ def allocations(model: str, runtime: str) -> Dict[str, Any]:
             picture = shown[number % len(shown)]
             yield Frame(picture.bgr if number % 2 else picture.gray, number, time.monotonic_ns())
 
-    with tempfile.TemporaryDirectory() as folder:
-        with LatencyLog(Path(folder), header, LogConfig(keep_free_mb=0, flush_s=600)) as log, Progress(0) as progress:
-            sinks = (log, AnswerPrinter(lambda line: None), progress, LastResult(), Score())
-            tracemalloc.start()
-            # The loop's own frame was there before the tracing: only what it calls is seen, which is what allocates.
-            run(frames(), classifier, Decision(0.3, 0.3, 0.15), sinks)
-            tracemalloc.stop()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        log = stack.enter_context(LatencyLog(folder, header, LogConfig(keep_free_mb=0, flush_s=600)))
+        progress = stack.enter_context(Progress(0))
+        sinks = (log, AnswerPrinter(lambda line: None), progress, LastResult(), Score())
+        tracemalloc.start()
+        # The loop's own frame was there before the tracing: only what it calls is seen, which is what allocates.
+        run(frames(), classifier, Decision(0.3, 0.3, 0.15), sinks)
+        tracemalloc.stop()
     return {"frames": 99, "lines": found}
 
 

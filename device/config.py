@@ -48,7 +48,7 @@ class MotionConfig(msgspec.Struct, frozen=True):
     """When to rest: while nothing moves before a live camera, most frames need no answer of their own."""
 
     rest: bool = False
-    idle_rate_hz: Annotated[float, Meta(ge=0.5, le=1000)] = 2.0
+    idle_rate_hz: Annotated[float, Meta(ge=0.5, le=1000)] = 1.0
     still_s: Annotated[float, Meta(ge=0, le=3600)] = 2.0
     threshold: Annotated[float, Meta(ge=0, lt=255)] = 4.0
 

@@ -49,13 +49,13 @@ def scene(count: int, *, colour: bool, noise: float = 5.0, at: int = 0, seed: in
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_a_still_scene_is_answered_twice_a_second_and_a_motion_at_once(colour: bool):
+def test_a_still_scene_is_answered_once_a_second_and_a_motion_at_once(colour: bool):
     told = answered(itertools.chain(scene(300, colour=colour), scene(60, colour=colour, at=300)))
     until_rest = int(REST.still_s * SECOND / PERIOD_NS)
     assert all(told[:until_rest])
     resting = told[until_rest + 1 : 300]
     assert sum(resting) == pytest.approx(len(resting) * PERIOD_NS / SECOND * REST.idle_rate_hz, abs=2)
-    assert max(len(list(group)) for told_now, group in itertools.groupby(resting) if not told_now) <= 15
+    assert max(len(list(group)) for told_now, group in itertools.groupby(resting) if not told_now) <= 31
     assert all(told[300:360])  # awake with the very frame, which is within 33 ms
 
 

@@ -116,9 +116,9 @@ RECIPES: Dict[str, Callable[[Any, Path, Path], Recipe]] = {
 
 
 def _invoke(interpreter: Any, inputs: Any, outputs: Any, image: Array) -> str:
-    data = np.expand_dims(image, 0).reshape(inputs[0]["shape"])
+    data: Array = np.expand_dims(image, 0).reshape(inputs[0]["shape"])
     if inputs[0]["dtype"] == np.float32:
-        data = np.float32(data) / 255.0
+        data = data.astype(np.float32) / 255.0
     interpreter.set_tensor(inputs[0]["index"], data.astype(inputs[0]["dtype"]))
     interpreter.invoke()
     scores = np.squeeze(interpreter.get_tensor(outputs[0]["index"]))

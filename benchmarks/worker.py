@@ -13,7 +13,7 @@ import tempfile
 import time
 import tracemalloc
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import cv2
 import msgspec
@@ -160,7 +160,10 @@ def batch(model: str, runtime: str, images: int) -> Dict[str, Any]:
 
 
 def allocations(model: str, runtime: str) -> Dict[str, Any]:
-    """Lines of device/ that, in a settled loop, take more than 4 KiB of memory for a frame; seen by tracemalloc."""
+    """Lines of device/ that, in a settled loop, take more than 4 KiB of memory for a moment; seen by tracemalloc.
+
+    A line's figure is all that it takes at once, so that of several small pieces counts, too.
+    """
     classifier = Classifier(Path(model), runtime)
     names = ("source", "model", "model_sha256", "preprocessing", "runtime", "config_sha256", "machine")
     header = new_header(**dict.fromkeys(names, ""), threads=1, versions={})

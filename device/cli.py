@@ -10,7 +10,6 @@ import os
 import platform
 import signal
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
@@ -205,6 +204,9 @@ def _closing_on_signals(camera: Any) -> Iterator[list[int]]:
 
 
 def _header(config: Config, source: str, classifier: Any) -> Any:
+    import cv2
+    import numpy
+
     from device.machine import machine_name
     from device.records import new_header
 
@@ -219,7 +221,8 @@ def _header(config: Config, source: str, classifier: Any) -> Any:
         machine=machine_name(),
         versions={
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("numpy", "opencv-python-headless", "msgspec")},
+            # Not from importlib.metadata, whose import alone takes as long as the first answer.
+            **{module.__name__: module.__version__ for module in (numpy, cv2, msgspec)},
         },
     )
 

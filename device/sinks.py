@@ -37,8 +37,12 @@ class Progress:
     """
 
     def __init__(self, total: int) -> None:
+        import threading
+
         from tqdm import tqdm
 
+        # Its own lock would be of multiprocessing, which takes longer to import than a frame to answer.
+        tqdm.set_lock(threading.RLock())
         # On a terminal ten refreshes a second; into a file one line each five seconds is enough.
         self._terminal = sys.stderr.isatty()
         interval_s = 0.1 if self._terminal else 5.0

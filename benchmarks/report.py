@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
 
 from benchmarks.recipes import LEAST_CODE, RECIPES
 from benchmarks.suite import spread
+from device.arrays import Array
 
 FRAME_US = 33_333.0
 _RECIPES = {
@@ -23,7 +24,7 @@ class Row(NamedTuple):
 
     what: str
     runtime: str
-    values: Sequence[float]
+    values: Sequence[float] | Array
     must: float
     aim: float
     unit: str = "x"
@@ -31,7 +32,7 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """ "aim", "must" or "short": what the median reaches."""
+        """What the median reaches: "aim", "must", or "short" of both."""
         middle = spread(self.values)[0]
         if self.at_least:
             return "aim" if middle >= self.aim else "must" if middle >= self.must else "short"
@@ -76,7 +77,7 @@ def _rows(rounds: Dict[str, Any], once: Dict[str, Any], runtime: str) -> Iterato
     yield Row("lines that take more than 4 KiB of memory for a frame", runtime, [float(len(lines))], 0, 0, "")
 
 
-def fastest_recipe(rounds: Dict[str, Any], runtime: str) -> tuple[str, Sequence[float]]:
+def fastest_recipe(rounds: Dict[str, Any], runtime: str) -> tuple[str, Array]:
     """The copied recipe with the smallest median, and how many times faster than it we are, frame by frame."""
     ours: List[float] = []
     theirs: Dict[str, List[float]] = {}
@@ -152,7 +153,7 @@ def _frames(rounds: Dict[str, Any], runtime: str) -> Iterator[List[Any]]:
             yield [_RECIPES[name], source[0]["error"], "", "", ""]
             continue
         middle, low, high = spread([time for one in source for time in one["times"][name]])
-        labels: Optional[Sequence[str]] = source[0]["labels"] if source is not found else found[0]["labels"].get(name)
+        labels: Sequence[str] | None = source[0]["labels"] if source is not found else found[0]["labels"].get(name)
         ours, truth = found[0]["labels"]["ours, Y"], found[0]["truth"]
         same = sum(map(str.__eq__, labels, ours)) if labels else ""
         right = sum(map(str.__eq__, labels, truth)) if labels else ""
@@ -188,8 +189,8 @@ def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
         batch, memory = measured["once"][f"batch {runtime}"], measured["once"][f"memory {runtime}"]
         start, taken = measured["once"][f"start {runtime}"], measured["once"][f"allocations {runtime}"]["lines"]
         lines.append(
-            f"- {runtime}: first answer after {np.median(start['ours']):.2f} s (floor {np.median(start['floor']):.2f} s); "
-            f"{memory['ours'] / 1e6:.0f} MB (floor {memory['floor'] / 1e6:.0f} MB); 1000 images one by one "
+            f"- {runtime}: first answer after {np.median(start['ours']):.2f} s "
+            f"(floor {np.median(start['floor']):.2f} s); {memory['ours'] / 1e6:.0f} MB (floor {memory['floor'] / 1e6:.0f} MB); 1000 images one by one "
             f"{np.median(batch['one_by_one']):.0f} ms, in batches {np.median(batch['at_once']):.0f} ms, "
             f"{'the same labels' if batch['same'] else 'OTHER LABELS'}; lines above 4 KiB: "
             f"{', '.join(f'{line} {size}' for line, size in taken.items()) or 'none'}."

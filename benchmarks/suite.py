@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from device.arrays import Array
 from device.bench import measure_all, plan, summarize
 from device.config import Config
 from device.health import HealthReader
@@ -169,10 +170,10 @@ def _wait_for(process: subprocess.Popen[str], beginning: str) -> None:
     for line in process.stdout:
         if line.startswith(beginning):
             return
-    raise RuntimeError(f"{process.args}: ended without a line {beginning!r}")
+    raise RuntimeError(f"{process.args!r}: ended without a line {beginning!r}")
 
 
-def spread(values: Sequence[float]) -> Tuple[float, float, float]:
+def spread(values: Sequence[float] | Array) -> Tuple[float, float, float]:
     """Median, and the 10th and 90th percentile."""
     low, middle, high = np.percentile(np.asarray(values, float), (10, 50, 90))
     return float(middle), float(low), float(high)

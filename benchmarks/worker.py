@@ -227,6 +227,7 @@ WORK: Dict[str, Callable[..., Dict[str, Any]]] = {
 
 def main() -> int:
     """The child process. Returns the exit status."""
+    cv2.setNumThreads(1)  # as `python -m device run` does
     arguments = msgspec.json.decode(sys.stdin.buffer.read())
     sys.stdout.buffer.write(msgspec.json.encode(WORK[sys.argv[1]](**arguments)))
     return 0

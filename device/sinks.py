@@ -33,36 +33,44 @@ class AnswerPrinter:
 class Progress:
     """A progress bar with the rate, on a terminal or in a log. Use it in `with`.
 
-    total: how many frames will come, 0 when unknown.
+    total: how many frames will come, 0 when unknown. The bar comes with the first frame that is answered, for its
+    library takes longer to import than a frame to answer.
     """
 
     def __init__(self, total: int) -> None:
-        import threading
-
-        from tqdm import tqdm
-
-        # Its own lock would be of multiprocessing, which takes longer to import than a frame to answer.
-        tqdm.set_lock(threading.RLock())
-        # On a terminal ten refreshes a second; into a file one line each five seconds is enough.
+        self._total = total
         self._terminal = sys.stderr.isatty()
-        interval_s = 0.1 if self._terminal else 5.0
-        self._bar = tqdm(total=total or None, unit="frame", mininterval=interval_s, file=sys.stderr)
+        self._bar: Any = None
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def __call__(self, result: Result) -> None:
+        if self._bar is None:
+            self._bar = self._open()
         self._bar.update()
 
     def write(self, line: str) -> None:
         """Print a line above the bar, to standard output."""
-        if self._terminal:
+        if self._terminal and self._bar is not None:
             self._bar.write(line, file=sys.stdout)
         else:
             print(line)
+
+    def _open(self) -> Any:
+        import threading
+
+        from tqdm import tqdm
+
+        tqdm.set_lock(threading.RLock())  # Its own would be of multiprocessing, which is large, and nobody needs it.
+        # On a terminal ten refreshes a second; into a file one line each five seconds is enough.
+        return tqdm(
+            total=self._total or None, unit="frame", mininterval=0.1 if self._terminal else 5.0, file=sys.stderr
+        )
 
 
 class LastResult:

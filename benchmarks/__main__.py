@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     about = (
         f"`make bench`, {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {machine_name()}, "
-        f"{os.cpu_count()} processors, load {load:.1f} before; the model `{measured['cards'][str(options.model.absolute())]['name']}`."
+        f"{os.cpu_count()} processors, load {load:.1f} before; the model "
+        f"`{measured['cards'][str(options.model.absolute())]['name']}`."
     )
     options.out.mkdir(parents=True, exist_ok=True)
     text = render(measured, installed_runtimes(), about)

@@ -67,7 +67,7 @@ def _rows(rounds: Dict[str, Any], once: Dict[str, Any], runtime: str) -> Iterato
         1.15,
     )
     yield Row("resident memory, over that of the imports", runtime, [memory["ours"] / memory["floor"]], 1.3, 1.1)
-    pairs = zip(rounds[f"resting {runtime}"], rounds[f"still {runtime}"])
+    pairs = zip(rounds[f"resting {runtime}"], rounds[f"still {runtime}"], strict=True)
     rest = [100 * resting["cpu_s_an_hour"] / still["cpu_s_an_hour"] for resting, still in pairs]
     yield Row("processor time while it rests, of that when it does not", runtime, rest, 30.0, 10.0, "%")
     batch = once[f"batch {runtime}"]
@@ -188,10 +188,17 @@ def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
     for runtime in runtimes:
         batch, memory = measured["once"][f"batch {runtime}"], measured["once"][f"memory {runtime}"]
         start, taken = measured["once"][f"start {runtime}"], measured["once"][f"allocations {runtime}"]["lines"]
+        seconds, megabytes, ms = (
+            [float(np.median(pair[key])) / unit for key in keys]
+            for pair, keys, unit in (
+                (start, ("ours", "floor"), 1),
+                (memory, ("ours", "floor"), 1e6),
+                (batch, ("one_by_one", "at_once"), 1),
+            )
+        )
         lines.append(
-            f"- {runtime}: first answer after {np.median(start['ours']):.2f} s "
-            f"(floor {np.median(start['floor']):.2f} s); {memory['ours'] / 1e6:.0f} MB (floor {memory['floor'] / 1e6:.0f} MB); 1000 images one by one "
-            f"{np.median(batch['one_by_one']):.0f} ms, in batches {np.median(batch['at_once']):.0f} ms, "
+            f"- {runtime}: first answer after {seconds[0]:.2f} s (floor {seconds[1]:.2f} s); {megabytes[0]:.0f} MB "
+            f"(floor {megabytes[1]:.0f} MB); 1000 images one by one {ms[0]:.0f} ms, in batches {ms[1]:.0f} ms, "
             f"{'the same labels' if batch['same'] else 'OTHER LABELS'}; lines above 4 KiB: "
             f"{', '.join(f'{line} {size}' for line, size in taken.items()) or 'none'}."
         )
@@ -219,7 +226,7 @@ def draw_pareto(measured: Dict[str, Any], path: Path) -> None:
 
     datasets = sorted({dataset for card in measured["cards"].values() for dataset in card["accuracies"]})
     figure, panels = pyplot.subplots(1, max(1, len(datasets)), figsize=(6 * max(1, len(datasets)), 4.5), squeeze=False)
-    for panel, dataset in zip(panels[0], datasets):
+    for panel, dataset in zip(panels[0], datasets, strict=False):
         for row in measured["settings"]["rows"]:
             card = measured["cards"][row["model"]]
             if row["error"] or row["threads"] != 1 or dataset not in card["accuracies"]:

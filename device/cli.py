@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import logging
 import os
-import platform
 import signal
 import sys
 from pathlib import Path
@@ -224,7 +223,7 @@ def _header(config: Config, source: str, classifier: Any) -> Any:
         config_sha256=config.sha256,
         machine=machine_name(),
         versions={
-            "python": platform.python_version(),
+            "python": sys.version.split()[0],
             # Not from importlib.metadata, whose import alone takes as long as the first answer.
             **{module.__name__: module.__version__ for module in (numpy, cv2, msgspec)},
         },

@@ -5,7 +5,6 @@ msgspec checks the values; PyYAML's node tree gives the line numbers and shows d
 which `yaml.safe_load` would silently drop.
 """
 
-import difflib
 import hashlib
 import math
 from pathlib import Path
@@ -225,6 +224,8 @@ def _pairs(
         if key in seen:
             problems.append(f"{where}:{line}: {prefix}{key}: set twice (first in line {seen[key]}); keep one")
         elif key not in known:
+            import difflib
+
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
             what = "setting" if prefix else "section"

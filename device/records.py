@@ -5,7 +5,7 @@ All times are monotonic nanoseconds of one run; the header ties them to the wall
 
 from __future__ import annotations
 
-import uuid
+import os
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Literal, Optional, Union
 
@@ -142,7 +142,7 @@ def new_header(**facts: Any) -> Header:
 
     return Header(
         schema=2,
-        run_id=uuid.uuid4().hex,
+        run_id=os.urandom(16).hex(),
         start_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         start_ns=time.monotonic_ns(),
         **facts,

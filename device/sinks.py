@@ -31,7 +31,7 @@ class AnswerPrinter:
 
 
 class Progress:
-    """A progress bar with the rate, on a terminal or in a log. Use it in `with`.
+    """A progress bar with the rate, where somebody watches a terminal; elsewhere nothing. Use it in `with`.
 
     total: how many frames will come, 0 when unknown. The bar comes with the first frame that is answered, for its
     library takes longer to import than a frame to answer.
@@ -50,27 +50,20 @@ class Progress:
             self._bar.close()
 
     def __call__(self, result: Result) -> None:
+        if not self._terminal:
+            return
         if self._bar is None:
-            self._bar = self._open()
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=self._total or None, unit="frame", file=sys.stderr)
         self._bar.update()
 
     def write(self, line: str) -> None:
         """Print a line above the bar, to standard output."""
-        if self._terminal and self._bar is not None:
-            self._bar.write(line, file=sys.stdout)
-        else:
+        if self._bar is None:
             print(line)
-
-    def _open(self) -> Any:
-        import threading
-
-        from tqdm import tqdm
-
-        tqdm.set_lock(threading.RLock())  # Its own would be of multiprocessing, which is large, and nobody needs it.
-        # On a terminal ten refreshes a second; into a file one line each five seconds is enough.
-        return tqdm(
-            total=self._total or None, unit="frame", mininterval=0.1 if self._terminal else 5.0, file=sys.stderr
-        )
+        else:
+            self._bar.write(line, file=sys.stdout)
 
 
 class LastResult:

@@ -109,10 +109,10 @@ class LatencyLog:
         )
         self._after_gap = False
 
-    def idle(self) -> None:
-        """Count a frame that was not answered since nothing moved."""
-        self.idle_frames += 1
-        self._window.idle += 1
+    def idle(self, count: int) -> None:
+        """Count frames that were not answered since nothing moved."""
+        self.idle_frames += count
+        self._window.idle += count
 
     def gap(self, start_ns: int, end_ns: int, reason: str) -> None:
         """Log that no frames came between these monotonic times."""

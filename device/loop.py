@@ -36,9 +36,10 @@ def run(
     asked_ns = clock()
     for frame in frames:
         got_ns = clock()
-        skipped += max(0, frame.sequence - expected_sequence) if expected_sequence is not None else 0
+        skipped += 0 if expected_sequence is None else max(0, frame.sequence - expected_sequence)
         expected_sequence = frame.sequence + 1
         if gate is not None and not gate(frame):
+            expected_sequence = None  # It sleeps, and counts what the camera has meanwhile.
             asked_ns = clock()
             continue
         image = preprocess(frame.pixels)

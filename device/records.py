@@ -98,8 +98,8 @@ class Window(msgspec.Struct, frozen=True, tag_field="record", tag="window"):
     """All frames of some seconds, counted. Windows are numbered from 0, so a hole is what was lost.
 
     warmup: all of its frames are, or none. skipped: frames of the source that came too late to be answered. unsure:
-    frames without an answer. stages: name -> histogram, for those that were known. idle: frames that were looked at
-    and not answered, because nothing moved; they are neither in `frames` nor in `skipped`.
+    frames without an answer. stages: name -> histogram, for those that were known. idle: frames that were not
+    answered because nothing moved; they are neither in `frames` nor in `skipped`.
     """
 
     number: int

@@ -147,9 +147,8 @@ def _run(options: argparse.Namespace) -> int:
         # Files are there to be answered frame by frame, whatever moves in them.
         gate = MotionGate(config.motion, latency.idle) if config.motion.rest and is_live(config.camera.source) else None
         frames = itertools.islice(camera, options.frames)
-        run(frames, classifier, decision, sinks, gate=gate, warmup_s=config.log.warmup_s)
-        enough = options.frames == latency.frames + latency.idle_frames
-        latency.ended = "signal" if signals else "frames" if enough else "source"
+        taken = run(frames, classifier, decision, sinks, gate=gate, warmup_s=config.log.warmup_s)
+        latency.ended = "signal" if signals else "frames" if taken == options.frames else "source"
     return _summary(latency.path, last, score, options.picture)
 
 

@@ -162,13 +162,14 @@ def batch(model: str, runtime: str, images: int) -> Dict[str, Any]:
 def allocations(model: str, runtime: str) -> Dict[str, Any]:
     """Lines of device/ that, in a settled loop, take more than 4 KiB of memory for a moment; seen by tracemalloc.
 
-    A line's figure is all that it takes at once, so that of several small pieces counts, too.
+    A line's figures are in how many of the frames it did, and the most that it took at once, so that several small
+    pieces count, too.
     """
     classifier = Classifier(Path(model), runtime)
     names = ("source", "model", "model_sha256", "preprocessing", "runtime", "config_sha256", "machine")
     header = new_header(**dict.fromkeys(names, ""), threads=1, versions={})
     shown = moving_frames()
-    found: Dict[str, int] = {}
+    found: Dict[str, List[int]] = {}
     device = str(Path(sys.modules["device.loop"].__file__ or "").parent)
     before: List[Tuple[str, int]] = []
 
@@ -178,7 +179,8 @@ def allocations(model: str, runtime: str) -> Dict[str, Any]:
         peak = tracemalloc.get_traced_memory()[1]
         if before and peak - before[-1][1] > 4096:
             name, least = before[-1]
-            found[name] = max(found.get(name, 0), peak - least)
+            frames_before, most = found.get(name, [0, 0])
+            found[name] = [frames_before + 1, max(most, peak - least)]
         name = f"{frame.f_code.co_filename[len(device) + 1 :]}:{frame.f_lineno}"
         tracemalloc.reset_peak()
         before[:] = [(name, tracemalloc.get_traced_memory()[0])]
@@ -186,9 +188,10 @@ def allocations(model: str, runtime: str) -> Dict[str, Any]:
 
     def frames() -> Iterator[Frame]:
         for number in range(700):
-            if number == 600:
-                found.clear()
+            if number == 400:
                 sys.settrace(each_line)
+            if number == 600:  # Tracing makes all of it slower: by now the histograms know these times, too.
+                found.clear()
             if number == 699:
                 sys.settrace(None)
             picture = shown[number % len(shown)]

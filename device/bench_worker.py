@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence
 
+import cv2
 import msgspec
 
 from device.camera import open_camera
@@ -104,6 +105,7 @@ def _again(shown: Sequence[Frame], rate_hz: float | None, sink: _Stopwatch) -> I
 
 def main() -> int:
     """The child process. Returns the exit status."""
+    cv2.setNumThreads(1)  # as `python -m device run` does
     try:
         measured = measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Job))
     except GarmentcamError as error:

@@ -5,7 +5,6 @@ msgspec checks the values; PyYAML's node tree gives the line numbers and shows d
 which `yaml.safe_load` would silently drop.
 """
 
-import difflib
 import hashlib
 import math
 from pathlib import Path
@@ -48,7 +47,7 @@ class MotionConfig(msgspec.Struct, frozen=True):
     """When to rest: while nothing moves before a live camera, most frames need no answer of their own."""
 
     rest: bool = False
-    idle_rate_hz: Annotated[float, Meta(ge=0.5, le=1000)] = 2.0
+    idle_rate_hz: Annotated[float, Meta(ge=0.5, le=1000)] = 1.0
     still_s: Annotated[float, Meta(ge=0, le=3600)] = 2.0
     threshold: Annotated[float, Meta(ge=0, lt=255)] = 4.0
 
@@ -225,6 +224,8 @@ def _pairs(
         if key in seen:
             problems.append(f"{where}:{line}: {prefix}{key}: set twice (first in line {seen[key]}); keep one")
         elif key not in known:
+            import difflib
+
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
             what = "setting" if prefix else "section"

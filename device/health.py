@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -197,6 +195,9 @@ def _number(text: str) -> float | None:
 
 def _vcgencmd(question: str) -> str:
     """What the Raspberry Pi's firmware answers, or "" elsewhere and where the user may not ask (group `video`)."""
+    import shutil
+    import subprocess
+
     program = shutil.which("vcgencmd")
     if program is None:
         return ""

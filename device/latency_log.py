@@ -50,7 +50,7 @@ class LatencyLog:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.ended = "error"  # Until whoever ends the run says better.
-        self.frames = self.idle_frames = 0
+        self.frames = 0
         self._settings = settings
         self._clock = clock
         self._encode = msgspec.json.Encoder().encode
@@ -109,10 +109,9 @@ class LatencyLog:
         )
         self._after_gap = False
 
-    def idle(self) -> None:
-        """Count a frame that was not answered since nothing moved."""
-        self.idle_frames += 1
-        self._window.idle += 1
+    def idle(self, count: int) -> None:
+        """Count frames that were not answered since nothing moved."""
+        self._window.idle += count
 
     def gap(self, start_ns: int, end_ns: int, reason: str) -> None:
         """Log that no frames came between these monotonic times."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from device.arrays import Array
-from device.gray import passing_samples
+from device.gray import Scratch, passing_samples
 
 # 32x32 show where something lies, and cost nothing. The mean deviation of an even border (paper, a wall) is 0; six gray
 # levels keep its noise from looking like a garment.
@@ -24,7 +24,7 @@ _TAIL = 0.03
 _MARGIN = 0.12
 _LEAST_SIDE = 0.2
 
-_LEVELS = np.arange(256, dtype=np.float32)
+_BORDER_PX = 2 * _SEARCH_PX  # of one side: two pixels deep
 
 
 def _border_indices() -> Array:
@@ -34,14 +34,18 @@ def _border_indices() -> Array:
 
 
 def _sorted_sums() -> Array:
-    """What a sorted border is multiplied with for its sum of deviations from the median, and the median: (64, 2)."""
-    half = np.ones((_SEARCH_PX, 1), np.float32)
-    median = np.zeros((2 * _SEARCH_PX, 1), np.float32)
-    median[_SEARCH_PX - 1 : _SEARCH_PX + 1] = 0.5
-    return np.hstack([np.vstack([-half, half]), median])
+    """What a sorted border is multiplied with for minus its median, and its mean deviation from it. float32 (64, 2)."""
+    sums = np.zeros((_BORDER_PX, 2), np.float32)
+    sums[_SEARCH_PX - 1 : _SEARCH_PX + 1, 0] = -0.5
+    sums[:_SEARCH_PX, 1], sums[_SEARCH_PX:, 1] = -1 / _BORDER_PX, 1 / _BORDER_PX
+    return sums
 
 
 _BORDERS, _SORTED_SUMS = _border_indices(), _sorted_sums()
+# Eight straight lines over the gray levels, (slope, height): four that rise, four that are even.
+_LINES = np.repeat(np.array([[1, 0], [0, _LEAST_SPREAD]], np.float32), 4, axis=0)
+_LEVELS = np.stack([np.arange(256), np.ones(256)]).astype(np.float32)
+_OVER_LEVELS = Scratch(np.float32)
 
 
 def locate(pixels: Array, least_px: int) -> Array:
@@ -100,10 +104,14 @@ def _distances_to_border(small: Array) -> Array:
     """
     borders = small.take(_BORDERS)
     borders.sort(axis=1)
-    sums = borders.astype(np.float32) @ _SORTED_SUMS  # of halves of whole numbers: exact, in whatever order
-    distances = np.abs(_LEVELS - sums[:, 1:])
-    distances /= sums[:, :1] / (2 * _SEARCH_PX) + _LEAST_SPREAD
-    nearest = np.minimum.reduce(distances)
+    # Of whole numbers, halves and 64ths: exact, in whatever order they are added. A product spreads them over the
+    # levels without the memory that numpy's broadcasting asks for each time.
+    lines = _LINES.copy()
+    lines[:, 1] += (borders.astype(np.float32) @ _SORTED_SUMS).T.ravel()
+    over_levels = np.matmul(lines, _LEVELS, out=_OVER_LEVELS.take((8, 256)))
+    from_median, spreads = over_levels[:4], over_levels[4:]
+    distances = np.divide(np.abs(from_median, out=from_median), spreads, out=from_median)
+    nearest: Array = cv2.reduce(distances, 0, cv2.REDUCE_MIN)[0]
     order = nearest.argsort()
     pixels_up_to = np.bincount(small.ravel(), minlength=256)[order].cumsum()
     most = max(float(nearest[order[pixels_up_to.searchsorted(_BRIGHTEST, "right")]]), _STANDS_OUT)

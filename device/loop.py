@@ -21,8 +21,8 @@ def run(
     gate: Callable[[Frame], bool] | None = None,
     warmup_s: float = 0.0,
     clock: Callable[[], int] = time.monotonic_ns,
-) -> None:
-    """Answer every frame until the iterable ends.
+) -> int:
+    """Answer every frame until the iterable ends. Returns how many frames there were.
 
     gate: tells whether a frame is to be answered, and counts those that are not, which are not `skipped`; what it takes
     is part of `preprocess`. warmup_s: results of the first so many seconds, and the first result in any case, are
@@ -32,13 +32,15 @@ def run(
     expected_sequence: int | None = None
     warm_ns: int | None = None
     sinks_ns: int | None = None
-    skipped = 0
+    taken = skipped = 0
     asked_ns = clock()
     for frame in frames:
         got_ns = clock()
-        skipped += max(0, frame.sequence - expected_sequence) if expected_sequence is not None else 0
+        taken += 1
+        skipped += 0 if expected_sequence is None else max(0, frame.sequence - expected_sequence)
         expected_sequence = frame.sequence + 1
         if gate is not None and not gate(frame):
+            expected_sequence = None  # It sleeps, and counts what the camera has meanwhile.
             asked_ns = clock()
             continue
         image = preprocess(frame.pixels)
@@ -74,6 +76,7 @@ def run(
             sink(result)
         asked_ns = clock()
         sinks_ns = asked_ns - answered_ns
+    return taken
 
 
 def _age_ns(frame: Frame, now_ns: int) -> int | None:

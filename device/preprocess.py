@@ -75,7 +75,8 @@ def stretch_1(pixels: Array) -> Array:
     noise would become a picture. Returns uint8, shape (28, 28), natural polarity.
     """
     image = frame_1(pixels)
-    ordered = np.partition(image, (15, 768), axis=None)
+    ordered = image.flatten()
+    ordered.partition((15, 768))
     low, high = int(ordered[15]), int(ordered[768])
     return cv2.LUT(image, _stretching(max(high - low, 48))[255 - low : 511 - low])
 

@@ -5,7 +5,7 @@ All times are monotonic nanoseconds of one run; the header ties them to the wall
 
 from __future__ import annotations
 
-import uuid
+import os
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Literal, Optional, Union
 
@@ -98,8 +98,8 @@ class Window(msgspec.Struct, frozen=True, tag_field="record", tag="window"):
     """All frames of some seconds, counted. Windows are numbered from 0, so a hole is what was lost.
 
     warmup: all of its frames are, or none. skipped: frames of the source that came too late to be answered. unsure:
-    frames without an answer. stages: name -> histogram, for those that were known. idle: frames that were looked at
-    and not answered, because nothing moved; they are neither in `frames` nor in `skipped`.
+    frames without an answer. stages: name -> histogram, for those that were known. idle: frames that were not
+    answered because nothing moved; they are neither in `frames` nor in `skipped`.
     """
 
     number: int
@@ -142,7 +142,7 @@ def new_header(**facts: Any) -> Header:
 
     return Header(
         schema=2,
-        run_id=uuid.uuid4().hex,
+        run_id=os.urandom(16).hex(),
         start_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         start_ns=time.monotonic_ns(),
         **facts,

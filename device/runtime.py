@@ -5,7 +5,6 @@ They have the same Interpreter API. tflite-runtime is small but ends at Python 3
 
 import importlib
 import sys
-from importlib import metadata
 from typing import Any, List, NamedTuple, Tuple
 
 from device.errors import ModelError
@@ -42,8 +41,10 @@ def import_runtime(name: str) -> Runtime:
             problems.append(f"{package}: does not work in a process that has imported tensorflow")
             continue
         try:
-            return Runtime(candidate, metadata.version(package), importlib.import_module(module_name))
-        except (ImportError, metadata.PackageNotFoundError) as error:
+            module = importlib.import_module(module_name)
+            version = importlib.import_module(module_name.partition(".")[0]).__version__
+            return Runtime(candidate, version, module)
+        except ImportError as error:
             problems.append(f"{package}: {error}")
     packages = " or ".join(_MODULES[candidate][1] for candidate in wanted)
     raise ModelError(f"model.runtime {name}: cannot be imported ({'; '.join(problems)}); install {packages}")
@@ -51,6 +52,8 @@ def import_runtime(name: str) -> Runtime:
 
 def installed_runtimes() -> Tuple[str, ...]:
     """Names of the runtimes whose packages are installed here; none is imported."""
+    from importlib import metadata
+
     packages = {distribution.metadata["Name"] for distribution in metadata.distributions()}
     return tuple(name for name, (_, package) in _MODULES.items() if package in packages)
 

@@ -31,34 +31,39 @@ class AnswerPrinter:
 
 
 class Progress:
-    """A progress bar with the rate, on a terminal or in a log. Use it in `with`.
+    """A progress bar with the rate, where somebody watches a terminal; elsewhere nothing. Use it in `with`.
 
-    total: how many frames will come, 0 when unknown.
+    total: how many frames will come, 0 when unknown. The bar comes with the first frame that is answered, for its
+    library takes longer to import than a frame to answer.
     """
 
     def __init__(self, total: int) -> None:
-        from tqdm import tqdm
-
-        # On a terminal ten refreshes a second; into a file one line each five seconds is enough.
+        self._total = total
         self._terminal = sys.stderr.isatty()
-        interval_s = 0.1 if self._terminal else 5.0
-        self._bar = tqdm(total=total or None, unit="frame", mininterval=interval_s, file=sys.stderr)
+        self._bar: Any = None
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def __call__(self, result: Result) -> None:
+        if not self._terminal:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=self._total or None, unit="frame", file=sys.stderr)
         self._bar.update()
 
     def write(self, line: str) -> None:
         """Print a line above the bar, to standard output."""
-        if self._terminal:
-            self._bar.write(line, file=sys.stdout)
-        else:
+        if self._bar is None:
             print(line)
+        else:
+            self._bar.write(line, file=sys.stdout)
 
 
 class LastResult:

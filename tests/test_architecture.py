@@ -11,7 +11,12 @@ import pytest
 
 from conftest import ROOT
 
-MAY_IMPORT = {"device": {"device"}, "training": {"training", "device"}, "deploy": {"deploy", "device"}}
+MAY_IMPORT = {
+    "device": {"device"},
+    "training": {"training", "device"},
+    "deploy": {"deploy", "device"},
+    "benchmarks": {"benchmarks", "device"},
+}
 MODULES = [path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))]
 
 

@@ -34,7 +34,7 @@ def assert_same_pictures(pixels: np.ndarray) -> None:
     np.testing.assert_array_equal(locate(gray, 28), plain_path.locate(gray, 28))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     height=st.integers(1, 700),
     width=st.integers(1, 700),
@@ -78,7 +78,7 @@ def test_flat_and_two_coloured_frames(level: int):
     assert_same_pictures(pixels)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(height=st.integers(1, 1100), width=st.integers(1, 2000), side=st.sampled_from([28, 64]))
 def test_samples_are_the_very_pixels(height: int, width: int, side: int):
     gray = (np.arange(height)[:, np.newaxis] * 31 + np.arange(width) * 17).astype(np.uint8)

@@ -13,6 +13,7 @@ import pytest
 
 from conftest import SHIPPED_MODEL
 from device.camera import open_camera
+from device.cameras.pace import Pace
 from device.classifier import Classifier
 from device.config import CameraConfig, Config, MotionConfig
 from device.decision import Decision
@@ -33,7 +34,7 @@ def frames(pictures: Iterator[np.ndarray]) -> Iterator[Frame]:
 
 
 def answered(pictures: Iterator[np.ndarray], config: MotionConfig = REST) -> list[bool]:
-    gate = MotionGate(config)
+    gate = MotionGate(config, sleep=lambda seconds: None)
     return [gate(frame) for frame in frames(pictures)]
 
 
@@ -49,13 +50,13 @@ def scene(count: int, *, colour: bool, noise: float = 5.0, at: int = 0, seed: in
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_a_still_scene_is_answered_twice_a_second_and_a_motion_at_once(colour: bool):
+def test_a_still_scene_is_answered_once_a_second_and_a_motion_at_once(colour: bool):
     told = answered(itertools.chain(scene(300, colour=colour), scene(60, colour=colour, at=300)))
     until_rest = int(REST.still_s * SECOND / PERIOD_NS)
     assert all(told[:until_rest])
     resting = told[until_rest + 1 : 300]
     assert sum(resting) == pytest.approx(len(resting) * PERIOD_NS / SECOND * REST.idle_rate_hz, abs=2)
-    assert max(len(list(group)) for told_now, group in itertools.groupby(resting) if not told_now) <= 15
+    assert max(len(list(group)) for told_now, group in itertools.groupby(resting) if not told_now) <= 31
     assert all(told[300:360])  # awake with the very frame, which is within 33 ms
 
 
@@ -85,7 +86,7 @@ def test_a_real_video_is_awake_while_something_moves_and_rests_on_its_still_end(
     for pixels in [*moving, *[moving[-1]] * 150]:
         writer.write(pixels)
     writer.release()
-    gate = MotionGate(REST)
+    gate = MotionGate(REST, sleep=lambda seconds: None)
     with open_camera(CameraConfig(source=path), paced=False) as camera:
         told = [gate(Frame(frame.pixels, frame.sequence, frame.sequence * PERIOD_NS)) for frame in camera]
     assert len(told) == 240
@@ -101,31 +102,45 @@ def test_frames_of_any_size_and_a_camera_that_changes_it():
 
 
 def test_every_frame_is_answered_skipped_or_idle(tmp_path: Path):
-    """A camera that drops each seventh frame; the gate rests most of the time. The log accounts for each of them."""
+    """A camera that loses each seventh frame, and goes on while the gate sleeps. The log accounts for each of them."""
     clock = Clock()
+    given: list[int] = []
 
     def camera() -> Iterator[Frame]:
         for frame in frames(scene(600, colour=False)):
-            clock.now_ns = frame.captured_ns
-            if frame.sequence % 7 != 5:
+            if frame.captured_ns >= clock.now_ns and frame.sequence % 7 != 5:
+                clock.now_ns = frame.captured_ns
+                given.append(frame.sequence)
                 yield frame
 
     with LatencyLog(tmp_path, header(start_ns=0), msgspec.structs.replace(PLENTY, window_s=3), clock=clock) as log:
-        gate = MotionGate(REST, log.idle)
+        gate = MotionGate(REST, log.idle, sleep=lambda seconds: clock.sleep(round(seconds * SECOND)))
         run(camera(), Classifier(SHIPPED_MODEL), Decision(0.3), [log], gate=gate, clock=clock)
     found = read_run(log.path)
-    windows = found.windows
-    last = found.frames[-1].sequence
-    idle_after = sum(1 for number in range(last + 1, 600) if number % 7 != 5)
-    skipped_before = sum(1 for number in range(last) if number % 7 == 5)
-    idle = sum(window.idle for window in windows)
-    assert sum(window.skipped for window in windows) == skipped_before
-    assert sum(window.frames for window in windows) + idle + skipped_before == last + 1 + idle_after
-    assert idle > 400
+    answered_frames, skipped, idle = (
+        sum(getattr(window, what) for window in found.windows) for what in ("frames", "skipped", "idle")
+    )
+    assert answered_frames + skipped + idle == given[-1] + 1
+    assert skipped >= 60 // 7
+    assert idle > 450
+    assert len(given) < 300  # the others were not even looked at
     assert found.missing == []
     summary = summarize(found)
-    assert summary["idle"] == idle - sum(window.idle for window in windows if window.warmup)
+    assert summary["idle"] == idle - sum(window.idle for window in found.windows if window.warmup)
     assert f"{summary['idle']} idle (nothing moved)" in render(summary)
+
+
+def test_a_motion_is_seen_within_200_ms_on_a_real_clock():
+    """Frames at 30 a second, of which a reader that sleeps gets the newest; something moves at 1.5 s."""
+    still, moved = next(scene(1, colour=False)), next(scene(1, colour=False, at=300))
+    gate = MotionGate(MotionConfig(rest=True, still_s=0.2, idle_rate_hz=0.5))
+    pace = Pace(30)
+    sequence = -1
+    while True:
+        sequence, captured_ns = pace.wait(sequence + 1)
+        if gate(Frame(moved if sequence >= 45 else still, sequence, captured_ns)) and sequence >= 45:
+            break
+    assert sequence - 45 <= 6  # frames of 33 ms; a machine that is busy makes the sleep longer
 
 
 def test_it_rests_only_when_asked():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ipaddress
 
 COOKIE = "garmentcam_view"
 
@@ -48,6 +51,8 @@ def own_address() -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host)
     except ValueError:

@@ -1,0 +1,63 @@
+"""`python -m benchmarks`: measure all, write reports/bench.md, bench.json and bench.png."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Sequence
+
+from benchmarks.report import draw_pareto, render
+from benchmarks.suite import FULL, QUICK, measure
+from device.config import ModelConfig
+from device.errors import GarmentcamError
+from device.machine import machine_name
+from device.runtime import installed_runtimes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure against what people use instead."
+    )
+    parser.add_argument(
+        "--model", type=Path, default=Path(ModelConfig().path), metavar="TFLITE", help="default: what ships"
+    )
+    parser.add_argument(
+        "--also", type=Path, action="append", default=[], metavar="TFLITE", help="another model; repeatable"
+    )
+    parser.add_argument(
+        "--mediapipe", metavar="PYTHON", help="a Python that has MediaPipe and Pillow, to measure it, too"
+    )
+    parser.add_argument("--quick", action="store_true", help="a little of each: to see that it works")
+    parser.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR")
+    options = parser.parse_args(arguments)
+    effort = QUICK if options.quick else FULL
+    load = os.getloadavg()[0]
+    try:
+        others = [path.absolute() for path in options.also]
+        measured = measure(
+            options.model.absolute(), others, effort, options.mediapipe, lambda text: print(text, file=sys.stderr)
+        )
+    except GarmentcamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    about = (
+        f"`make bench`, {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {machine_name()}, "
+        f"{os.cpu_count()} processors, load {load:.1f} before; the model "
+        f"`{measured['cards'][str(options.model.absolute())]['name']}`."
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = render(measured, installed_runtimes(), about)
+    (options.out / "bench.md").write_text(text)
+    (options.out / "bench.json").write_text(json.dumps({"about": about, **measured}))
+    draw_pareto(measured, options.out / "bench.png")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

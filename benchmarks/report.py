@@ -1,0 +1,246 @@
+"""What was measured -> rows of ratios against their targets, and reports/bench.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
+
+import numpy as np
+
+from benchmarks.recipes import LEAST_CODE, RECIPES
+from benchmarks.suite import spread
+from device.arrays import Array
+
+FRAME_US = 33_333.0
+_RECIPES = {
+    **{name: name for name in RECIPES},
+    "full_tensorflow": "full TensorFlow",
+    "mediapipe_classifier": "MediaPipe",
+}
+
+
+class Row(NamedTuple):
+    """One ratio. must, aim: what it is to be at most, or at least where `at_least`. values: a ratio each comparison."""
+
+    what: str
+    runtime: str
+    values: Sequence[float] | Array
+    must: float
+    aim: float
+    unit: str = "x"
+    at_least: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """What the median reaches: "aim", "must", or "short" of both."""
+        middle = spread(self.values)[0]
+        if self.at_least:
+            return "aim" if middle >= self.aim else "must" if middle >= self.must else "short"
+        return "aim" if middle <= self.aim else "must" if middle <= self.must else "short"
+
+
+def rows(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[Row]:
+    """Every target of the benchmark, for each runtime."""
+    return [row for runtime in runtimes for row in _rows(measured["rounds"], measured["once"], runtime)]
+
+
+def _rows(rounds: Dict[str, Any], once: Dict[str, Any], runtime: str) -> Iterator[Row]:
+    answers = [found["times"] for found in rounds[f"answers {runtime}"]]
+    for kind in ("Y", "BGR"):
+        over = [np.divide(times[f"ours, {kind}"], np.add(times["invoke"], times["read"])) for times in answers]
+        yield Row(
+            f"frame to decision from {kind}, over bare invoke + one read", runtime, np.concatenate(over), 2.0, 1.3
+        )
+    own = np.concatenate([found["own"] for found in rounds[f"moving {runtime}"]]) / FRAME_US
+    name, faster = fastest_recipe(rounds, runtime)
+    yield Row(f"frame to decision from Y, times faster than {name}", runtime, faster, 4.0, 10.0, at_least=True)
+    yield Row("decision, log, histograms, sinks: share of a 33 ms frame", runtime, own * 100, 1.0, 0.3, "%")
+    paced = [found["total"] for found in rounds[f"moving {runtime}"]]
+    tails = [float(np.percentile(total, 99) / np.percentile(total, 50)) for total in paced]
+    yield Row("p99 over p50 of the time to the answer, paced", runtime, tails, 3.0, 1.5)
+    start, memory = once[f"start {runtime}"], once[f"memory {runtime}"]
+    yield Row(
+        "process start to first answer, over imports and load",
+        runtime,
+        np.divide(start["ours"], start["floor"]),
+        1.5,
+        1.15,
+    )
+    yield Row("resident memory, over that of the imports", runtime, [memory["ours"] / memory["floor"]], 1.3, 1.1)
+    pairs = zip(rounds[f"resting {runtime}"], rounds[f"still {runtime}"], strict=True)
+    rest = [100 * resting["cpu_s_an_hour"] / still["cpu_s_an_hour"] for resting, still in pairs]
+    yield Row("processor time while it rests, of that when it does not", runtime, rest, 30.0, 10.0, "%")
+    batch = once[f"batch {runtime}"]
+    ratio = np.divide(batch["one_by_one"], batch["at_once"])
+    yield Row("10,000 images: batches, times faster than one by one", runtime, ratio, 1.0, 1.0, at_least=True)
+    taken = once[f"allocations {runtime}"]
+    often = sum(count > taken["frames"] / 2 for count, _ in taken["lines"].values())
+    yield Row("lines that take more than 4 KiB of memory for most frames", runtime, [float(often)], 0, 0, "")
+
+
+def fastest_recipe(rounds: Dict[str, Any], runtime: str) -> tuple[str, Array]:
+    """The copied recipe with the smallest median, and how many times faster than it we are, frame by frame."""
+    ours: List[float] = []
+    theirs: Dict[str, List[float]] = {}
+    for number, found in enumerate(rounds[f"answers {runtime}"]):
+        ours += found["times"]["ours, Y"]
+        for name in RECIPES:
+            if name != LEAST_CODE:
+                theirs.setdefault(name, []).extend(found["times"][name])
+        for name in ("full_tensorflow", "mediapipe_classifier"):
+            other = rounds.get(name, [])
+            if number < len(other) and "times" in other[number]:
+                theirs.setdefault(name, []).extend(other[number]["times"][name])
+    best = min(theirs, key=lambda name: float(np.median(theirs[name])))
+    return _RECIPES[best], np.divide(theirs[best], ours)
+
+
+def render(measured: Dict[str, Any], runtimes: Sequence[str], about: str) -> str:
+    """reports/bench.md."""
+    from tabulate import tabulate
+
+    lines = [
+        "# Benchmark",
+        "",
+        about,
+        "",
+        "Medians of ratios taken in turns; in brackets the 10th and 90th percentile.",
+        "",
+    ]
+    table = [
+        [row.what, row.runtime, _with_spread(row), _target(row, row.must), _target(row, row.aim), row.verdict]
+        for row in rows(measured, runtimes)
+    ]
+    lines += [tabulate(table, ["what", "runtime", "ratio", "must", "aim", "reaches"], tablefmt="github"), ""]
+    for runtime in runtimes:
+        lines += [f"## A frame, back to back, {measured['rounds'][f'answers {runtime}'][0]['runtime']}", ""]
+        lines += [tabulate(list(_frames(measured["rounds"], runtime)), _FRAME_NAMES, tablefmt="github"), ""]
+    lines += ["## At 30 frames/s", ""]
+    lines += [tabulate(list(_paced(measured["rounds"], runtimes)), _PACED_NAMES, tablefmt="github"), ""]
+    lines += ["## Runtimes, types, threads", ""]
+    lines += [tabulate(list(_settings(measured)), _SETTING_NAMES, tablefmt="github"), ""]
+    lines += _remarks(measured, runtimes)
+    return "\n".join(lines) + "\n"
+
+
+_FRAME_NAMES = ["what", "p50, us", "p10 to p90", "same label as ours", "right of 40"]
+_PACED_NAMES = [
+    "runtime",
+    "answer p50, us",
+    "p99, us",
+    "invoke + read p50, us",
+    "own p50, us",
+    "CPU s/h",
+    "still",
+    "resting",
+]
+_SETTING_NAMES = [
+    "model",
+    "runtime",
+    "threads",
+    "invoke paced, us",
+    "invoke back to back, us",
+    "answer paced, us",
+    "agree",
+]
+
+
+def _frames(rounds: Dict[str, Any], runtime: str) -> Iterator[List[Any]]:
+    found = rounds[f"answers {runtime}"]
+    names = [*found[0]["times"], *(name for name in ("full_tensorflow", "mediapipe_classifier") if name in rounds)]
+    for name in names:
+        source = found if name in found[0]["times"] else rounds[name]
+        if "error" in source[0]:
+            yield [_RECIPES[name], source[0]["error"], "", "", ""]
+            continue
+        middle, low, high = spread([time for one in source for time in one["times"][name]])
+        labels: Sequence[str] | None = source[0]["labels"] if source is not found else found[0]["labels"].get(name)
+        ours, truth = found[0]["labels"]["ours, Y"], found[0]["truth"]
+        same = sum(map(str.__eq__, labels, ours)) if labels else ""
+        right = sum(map(str.__eq__, labels, truth)) if labels else ""
+        yield [_RECIPES.get(name, name), f"{middle:,.0f}", f"{low:,.0f} to {high:,.0f}", same, right]
+
+
+def _paced(rounds: Dict[str, Any], runtimes: Sequence[str]) -> Iterator[List[Any]]:
+    for runtime in runtimes:
+        moving = rounds[f"moving {runtime}"]
+        total, floor, own = (np.concatenate([one[key] for one in moving]) for key in ("total", "floor", "own"))
+        cells = [np.percentile(total, 50), np.percentile(total, 99), np.median(floor), np.median(own)]
+        hours = [np.median([one["cpu_s_an_hour"] for one in rounds[f"{what} {runtime}"]]) for what in _PACED_KINDS]
+        yield [runtime, *(f"{cell:,.0f}" for cell in [*cells, *hours])]
+
+
+_PACED_KINDS = ("moving", "still", "resting")
+
+
+def _settings(measured: Dict[str, Any]) -> Iterator[List[Any]]:
+    for row in measured["settings"]["rows"]:
+        name = measured["cards"][row["model"]]["name"]
+        if row["error"]:
+            yield [name, row["runtime"], row["threads"], row["error"], "", "", ""]
+            continue
+        cells = (row["paced"]["inference"], row["tight"]["inference"], row["paced"]["total"])
+        texts = [f"{cell['p50_us']:,.0f}" for cell in cells]
+        yield [name, row["runtime"], row["threads"], *texts, f"{row['agreement']:.0%}"]
+
+
+def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
+    lines = ["## Remarks", ""]
+    for runtime in runtimes:
+        batch, memory = measured["once"][f"batch {runtime}"], measured["once"][f"memory {runtime}"]
+        start, taken = measured["once"][f"start {runtime}"], measured["once"][f"allocations {runtime}"]["lines"]
+        seconds, megabytes, ms = (
+            [float(np.median(pair[key])) / unit for key in keys]
+            for pair, keys, unit in (
+                (start, ("ours", "floor"), 1),
+                (memory, ("ours", "floor"), 1e6),
+                (batch, ("one_by_one", "at_once"), 1),
+            )
+        )
+        lines.append(
+            f"- {runtime}: first answer after {seconds[0]:.2f} s (floor {seconds[1]:.2f} s); {megabytes[0]:.0f} MB "
+            f"(floor {megabytes[1]:.0f} MB); 1000 images one by one {ms[0]:.0f} ms, in batches {ms[1]:.0f} ms, "
+            f"{'the same labels' if batch['same'] else 'OTHER LABELS'}; lines above 4 KiB: "
+            f"{', '.join(f'{line} ({n} of 99 frames, {size} B)' for line, (n, size) in taken.items()) or 'none'}."
+        )
+    lines.append("- The recipes squash the whole frame; ours looks for the garment first. All use the shipped model.")
+    lines.append("- The throughput of training is not in here: `make train` prints its own.")
+    return lines
+
+
+def _with_spread(row: Row) -> str:
+    middle, low, high = spread(row.values)
+    text = f"{middle:.2f}{'' if row.unit == 'x' else ' ' + row.unit}".rstrip()
+    return text if len(row.values) == 1 else f"{text} ({low:.2f} to {high:.2f})"
+
+
+def _target(row: Row, value: float) -> str:
+    return f"{'at least' if row.at_least else 'at most'} {value:g}{'' if row.unit == 'x' else ' ' + row.unit}".rstrip()
+
+
+def draw_pareto(measured: Dict[str, Any], path: Path) -> None:
+    """Accuracy by the card over measured invoke, a circle's area the file's size; a panel for each data set."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    datasets = sorted({dataset for card in measured["cards"].values() for dataset in card["accuracies"]})
+    figure, panels = pyplot.subplots(1, max(1, len(datasets)), figsize=(6 * max(1, len(datasets)), 4.5), squeeze=False)
+    for panel, dataset in zip(panels[0], datasets, strict=False):
+        for row in measured["settings"]["rows"]:
+            card = measured["cards"][row["model"]]
+            if row["error"] or row["threads"] != 1 or dataset not in card["accuracies"]:
+                continue
+            invoke_us = row["paced"]["inference"]["p50_us"]
+            colour = "tab:blue" if row["runtime"].startswith("litert") else "tab:orange"
+            panel.scatter(invoke_us, card["accuracies"][dataset], s=card["bytes"] / 1000, color=colour, alpha=0.6)
+            label = f"{card['name']}, {row['runtime'].split()[0]}, {card['bytes'] / 1000:.0f} kB"
+            panel.annotate(
+                label, (invoke_us, card["accuracies"][dataset]), fontsize=7, xytext=(6, 4), textcoords="offset points"
+            )
+        panel.set(title=dataset, xlabel="one inference at 30 frames/s, 1 thread, us", ylabel="accuracy", xscale="log")
+        panel.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(str(path), dpi=120)
+    pyplot.close(figure)

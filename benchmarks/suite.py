@@ -1,0 +1,182 @@
+"""All the measurements of one run, in rounds: what is compared is measured again in each, so luck shows as spread."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from device.arrays import Array
+from device.bench import measure_all, plan, summarize
+from device.config import Config
+from device.health import HealthReader
+from device.images import write_image
+from device.model_card import card_path, read_card
+from device.runtime import installed_runtimes
+
+_MODULES = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+_TIMEOUT_S = 600.0
+
+
+class Effort(NamedTuple):
+    """How much of each: for `make bench`, or to see that it works."""
+
+    rounds: int
+    passes: int
+    paced_s: float
+    starts: int
+    images: int
+
+
+FULL = Effort(rounds=2, passes=4, paced_s=12.0, starts=10, images=10_000)
+QUICK = Effort(rounds=1, passes=1, paced_s=2.0, starts=2, images=1000)
+
+
+def measure(
+    model: Path, others: Sequence[Path], effort: Effort, mediapipe: str | None, say: Callable[[str], object]
+) -> Dict[str, Any]:
+    """Everything, as data. mediapipe: a Python that has it, None to leave it out. say: is told what comes."""
+    runtimes = installed_runtimes()
+    rounds: Dict[str, List[Any]] = {}
+    for number in range(effort.rounds):
+        say(f"round {number + 1} of {effort.rounds}")
+        for runtime in runtimes:
+            same = {"model": str(model), "runtime": runtime}
+            found = work("answers", **same, threads=1, rounds=effort.passes)
+            rounds.setdefault(f"answers {runtime}", []).append(found)
+            for name, still, rest in (("moving", False, False), ("still", True, False), ("resting", True, True)):
+                found = work("paced", **same, seconds=effort.paced_s, still=still, rest=rest)
+                rounds.setdefault(f"{name} {runtime}", []).append(found)
+        for recipe, python in (("full_tensorflow", sys.executable), ("mediapipe_classifier", mediapipe)):
+            if python is not None:
+                found = work("alone", python, recipe=recipe, model=str(model), rounds=effort.passes)
+                rounds.setdefault(recipe, []).append(found)
+    once: Dict[str, Any] = {}
+    for runtime in runtimes:
+        say(f"start, memory, batches: {runtime}")
+        same = {"model": str(model), "runtime": runtime}
+        once[f"start {runtime}"] = starts(model, runtime, effort.starts)
+        once[f"memory {runtime}"] = memory(model, runtime)
+        once[f"batch {runtime}"] = work("batch", **same, images=effort.images)
+        once[f"allocations {runtime}"] = work("allocations", **same)
+    say("runtimes, types and threads")
+    reader = HealthReader()
+    before = reader.read()
+    jobs = plan(Config(), [model, *others], quick=effort is QUICK)
+    settings = summarize(measure_all(jobs), Config(), [before, reader.read()])
+    cards = {str(path): card_facts(path) for path in (model, *others)}
+    return {"rounds": rounds, "once": once, "settings": settings, "cards": cards}
+
+
+def work(name: str, python: str = sys.executable, **arguments: Any) -> Dict[str, Any]:
+    """What a worker found, or {"error": its last words}."""
+    done = subprocess.run(
+        [python, "-m", "benchmarks.worker", name],
+        input=json.dumps(arguments).encode(),
+        capture_output=True,
+        check=False,
+        timeout=_TIMEOUT_S,
+    )
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        return {"error": words[-1] if words else f"ended with {done.returncode}"}
+    found: Dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def card_facts(model: Path) -> Dict[str, Any]:
+    """Name, bytes and the measured accuracies of a model, as its card says."""
+    card = read_card(card_path(model))
+    accuracies = {entry.dataset: entry.value for entry in card.measurements if "accuracy" in entry.metric}
+    return {"name": card.name, "bytes": card.size_bytes, "input": card.input.dtype, "accuracies": accuracies}
+
+
+def starts(model: Path, runtime: str, count: int) -> Dict[str, List[float]]:
+    """Seconds from a process's start, in turns: to the imports and the loaded model, and to our first answer."""
+    floor_s, ours_s = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ours = _own_command(folder, model, runtime, frames=1)
+        # Compiled once, as on anybody's machine: the first start, which compiles, is not counted.
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for _ in range(count + 1):
+            floor_s.append(_seconds_until(_floor_command(model, runtime), "loaded", environment))
+            ours_s.append(_seconds_until(ours, "frame ", environment))
+    return {"floor": floor_s[1:], "ours": ours_s[1:]}
+
+
+def memory(model: Path, runtime: str) -> Dict[str, float]:
+    """Resident bytes: after the imports, the model and one invoke; and of a run that goes on."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        floor = _resident_after(_floor_command(model, runtime), "loaded", 0.2)
+        ours = _resident_after(_own_command(folder, model, runtime, frames=10_000), "frame ", 4.0)
+    return {"floor": floor, "ours": ours}
+
+
+def _floor_command(model: Path, runtime: str) -> List[str]:
+    code = (
+        f"import numpy, cv2, sys; from {_MODULES[runtime]} import Interpreter; i = Interpreter({str(model)!r}); "
+        "i.allocate_tensors(); i.invoke(); print('loaded', flush=True); sys.stdin.read()"
+    )
+    return [sys.executable, "-u", "-c", code]
+
+
+def _own_command(folder: Path, model: Path, runtime: str, frames: int) -> List[str]:
+    """`run` on a folder of pictures, at 30 frames/s."""
+    pictures = folder / "pictures"
+    if not pictures.exists():
+        rng = np.random.default_rng(0)
+        for number in range(150):
+            small = rng.integers(0, 256, (480, 640), np.uint8)
+            write_image(pictures / f"{number:03d}.jpg", small)
+    config = folder / "config.yaml"
+    config.write_text(f"model:\n  path: {str(model)!r}\n  runtime: {runtime}\nlog:\n  keep_free_mb: 0\n")
+    command = [sys.executable, "-u", "-m", "device", "run", "--config", str(config), "--source", str(pictures)]
+    return [*command, "--frames", str(frames), "--log", str(folder / "logs")]
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment)
+
+
+def _seconds_until(command: Sequence[str], beginning: str, environment: Mapping[str, str]) -> float:
+    """Until a line that begins so; the process is ended then."""
+    start = time.perf_counter()
+    with _start(command, environment) as process:
+        _wait_for(process, beginning)
+        seconds = time.perf_counter() - start
+        process.kill()
+    return seconds
+
+
+def _resident_after(command: Sequence[str], beginning: str, seconds: float) -> float:
+    with _start(command) as process:
+        _wait_for(process, beginning)
+        time.sleep(seconds)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.kill()
+    return float(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def _wait_for(process: subprocess.Popen[str], beginning: str) -> None:
+    assert process.stdout is not None  # noqa: S101 - for mypy: it is a pipe
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    raise RuntimeError(f"{process.args!r}: ended without a line {beginning!r}")
+
+
+def spread(values: Sequence[float] | Array) -> Tuple[float, float, float]:
+    """Median, and the 10th and 90th percentile."""
+    low, middle, high = np.percentile(np.asarray(values, float), (10, 50, 90))
+    return float(middle), float(low), float(high)

@@ -1,0 +1,87 @@
+"""`make bench`: what is compared gives answers, the ratios are right, and what fell short says so."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.frames import COUNT, moving_frames, still_frames
+from benchmarks.recipes import RECIPES
+from benchmarks.report import Row, render
+from benchmarks.suite import work
+from benchmarks.worker import in_turns
+from conftest import ROOT, SHIPPED_MODEL
+from device.gray import to_gray
+from device.labels import LABELS
+from device.runtime import import_runtime, installed_runtimes
+
+
+def test_the_frames_are_of_all_labels_and_the_still_ones_differ_by_noise_only():
+    shown = moving_frames()
+    assert len(shown) == COUNT
+    assert all(sum(frame.truth == label for frame in shown) == COUNT // len(LABELS) for label in LABELS)
+    for frame in shown:
+        np.testing.assert_array_equal(frame.gray, to_gray(frame.bgr))
+    one, other = still_frames()[:2]
+    assert 0 < np.abs(one.astype(int) - other).mean() < 10
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_answers_and_is_right_more_often_than_by_chance(name: str, tmp_path: Path):
+    interpreter = import_runtime("auto").module.Interpreter
+    answer = RECIPES[name](interpreter, SHIPPED_MODEL, tmp_path)
+    shown = moving_frames()[:20]
+    assert sum(answer(frame.bgr) == frame.truth for frame in shown) >= 10
+
+
+def test_cases_are_run_in_turns_and_every_second_call_is_counted():
+    calls: list[str] = []
+    times = in_turns(
+        {"a": lambda frame: calls.append(f"a{frame}"), "b": lambda frame: calls.append(f"b{frame}")}, [1, 2], 2
+    )
+    assert {name: len(found) for name, found in times.items()} == {"a": 4, "b": 4}
+    assert calls[:8] == ["a1", "a1", "b1", "b1", "b2", "b2", "a2", "a2"]
+
+
+@pytest.mark.parametrize(
+    ("values", "at_least", "verdict"),
+    [([1.2], False, "aim"), ([1.2, 1.9, 9], False, "must"), ([2.1], False, "short"),
+     ([2.1], True, "aim"), ([1.9], True, "must"), ([1.2], True, "short")],
+)  # fmt: skip
+def test_a_row_reaches_what_its_median_reaches(values: list[float], at_least: bool, verdict: str):
+    must, aim = (1.3, 2.0) if at_least else (2.0, 1.3)
+    assert Row("what", "runtime", values, must, aim, at_least=at_least).verdict == verdict
+
+
+def test_a_worker_that_fails_says_why():
+    found = work("answers", model="none.tflite", runtime="auto", threads=1, rounds=1)
+    assert "none.json" in found["error"]
+
+
+def test_a_still_scene_takes_less_than_a_third_of_the_processor_time():
+    """Two seconds of either, so that a busy machine does no harm: the ratio is far from the bound."""
+    runtime = installed_runtimes()[0]
+    same = {"model": str(SHIPPED_MODEL), "runtime": runtime, "seconds": 3.0, "still": True}
+    awake, resting = (work("paced", **same, rest=rest)["cpu_s_an_hour"] for rest in (False, True))
+    assert resting < 0.5 * awake
+
+
+def test_the_whole_of_it_runs_and_writes_its_report(tmp_path: Path):
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "bench.json").read_text())
+    text = (tmp_path / "bench.md").read_text()
+    assert text == render(measured, installed_runtimes(), measured["about"])
+    for runtime in installed_runtimes():
+        labels = measured["rounds"][f"answers {runtime}"][0]["labels"]
+        assert labels["ours, Y"] == labels["ours, BGR"]
+        assert measured["once"][f"batch {runtime}"]["same"]
+        assert measured["rounds"][f"resting {runtime}"][0]["cpu_s_an_hour"] > 0
+        assert f"| {runtime} " in text
+    assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"

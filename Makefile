@@ -147,6 +147,11 @@ test: .venv/tests  ## install what the tests need, and run them
 	@$(PY) -m training.data || echo "tests that need Fashion-MNIST will be skipped"
 	@$(PY) -m pytest
 
+.PHONY: test-board
+test-board: .venv/tests  ## test deploys on virtual boards, as root: POWER_CUTS=, SEED=, ONLY=part of a test's name
+	@bash tests/board/packages.sh
+	@BOARD_TESTS=1 $(PY) -m pytest --durations=0 -s tests/board $(if $(ONLY),-k $(ONLY))
+
 .PHONY: view-picture
 view-picture: .venv/dev  ## draw the live view's page for the README; needs Chromium
 	@$(PY) tests/view_picture.py docs/view.png

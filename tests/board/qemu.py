@@ -2,7 +2,7 @@
 
     python tests/board/qemu.py boot [--fresh | --resume]     boot, and print how to reach it
     python tests/board/qemu.py ssh [COMMAND]                 log in, or run a command there
-    python tests/board/qemu.py camera card|picture FILE|unplug|stall|off
+    python tests/board/qemu.py camera card|picture FILE|unplug|stall|"go on"|off
     python tests/board/qemu.py off [--power-cut]
 
 It has a real kernel, sshd, systemd, journald and a camera (the kernel's vivid), user pi with sudo, and no network: only
@@ -159,7 +159,7 @@ class Board:
         """Its /dev/video0, 640x480 at 25 frames a second.
 
         what: "card", vivid's own test card; "picture", an image file shown to the camera; "unplug", reads fail, opening
-        again works; "stall", reads block; "off", no camera at all (fails while a program holds it).
+        again works; "stall", reads block, until "go on"; "off", no camera at all (fails while a program holds it).
         """
         off = "sudo systemctl stop board-picture 2>/dev/null; ! test -d /sys/module/vivid || sudo modprobe -r vivid; "
         if what == "picture":
@@ -174,6 +174,7 @@ class Board:
                     "card": off + card,
                     "unplug": control + "disconnect=1",
                     "stall": control + "percentage_of_dropped_buffers=100",
+                    "go on": control + "percentage_of_dropped_buffers=0",
                     "off": off,
                 }[what]
             )
@@ -277,7 +278,7 @@ def main() -> int:
     commands.add_parser("off").add_argument("--power-cut", action="store_true")
     commands.add_parser("ssh").add_argument("words", nargs=argparse.REMAINDER)
     camera = commands.add_parser("camera")
-    camera.add_argument("what", choices=["card", "picture", "unplug", "stall", "off"])
+    camera.add_argument("what", choices=["card", "picture", "unplug", "stall", "go on", "off"])
     camera.add_argument("picture", nargs="?", type=Path)
     options = parser.parse_args()
     board = Board()

@@ -64,7 +64,8 @@ def read_only() -> str:
     mounts = [line.split() for line in read("/proc/mounts").splitlines()]
     roots = [(fields[2], fields[3].split(",")) for fields in mounts if fields[1] == "/"]
     kind, options = roots[-1] if roots else ("", [])
-    return "ro" if "ro" in options else "overlay" if kind == "overlay" else ""
+    # Since Linux 6.14 a damaged file system stays "rw", and says in another word that it takes nothing any more.
+    return "ro" if {"ro", "emergency_ro"} & set(options) else "overlay" if kind == "overlay" else ""
 
 
 def cameras() -> List[Dict[str, Any]]:

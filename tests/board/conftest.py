@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import pytest
 
@@ -61,10 +61,10 @@ def board_a(container: Container, release_a: str) -> Iterator[Container]:
     assert_logs_intact(container, before)
 
 
-def emulated(name: str, port: int) -> Iterator[Board]:
+def emulated(name: str, port: int, **options: Any) -> Iterator[Board]:
     """A board under qemu, freshly started, with nothing installed."""
     needs("qemu-system-aarch64", "mmdebstrap")
-    board = Board(name, port)
+    board = Board(name, port, **options)
     board.power_cut()  # One that an earlier run left behind.
     board.boot("resume")
     try:
@@ -81,5 +81,5 @@ def bookworm() -> Iterator[Board]:
 
 @pytest.fixture(scope="session")
 def trixie() -> Iterator[Board]:
-    """As Raspberry Pi OS of 2025: Python 3.13, LiteRT."""
-    yield from emulated("trixie-arm64", 2251)
+    """As Raspberry Pi OS of 2025: Python 3.13, LiteRT. Somebody has switched memory limits on."""
+    yield from emulated("trixie-arm64", 2251, memory_limits=True)

@@ -38,9 +38,14 @@ class BoardError(Exception):
 
 
 class Board:
-    """One virtual board. `name` is SUITE-ARCH, `port` the loopback port that leads to its sshd."""
+    """One virtual board. `name` is SUITE-ARCH, `port` the loopback port that leads to its sshd.
 
-    def __init__(self, name: str = "", port: int = 0, *, memory_mb: int = 1024, cpus: int = 2) -> None:
+    memory_limits: whether its kernel can limit a service's memory; Raspberry Pi OS leaves that off.
+    """
+
+    def __init__(
+        self, name: str = "", port: int = 0, *, memory_mb: int = 1024, cpus: int = 2, memory_limits: bool = False
+    ) -> None:
         self.name = name or os.environ.get("BOARD", "bookworm-arm64")
         self.port = port or int(os.environ.get("BOARD_PORT", "2222"))
         cache = Path(os.environ.get("BOARD_CACHE") or Path.home() / ".cache" / "garmentcam-board")
@@ -49,24 +54,24 @@ class Board:
         self.run = cache / f"{self.name}-{self.port}"
         self.disk, self._pid_file, self._qmp = self.run / "disk.qcow2", self.run / "qemu.pid", self.run / "qmp.sock"
         self.ssh_config = self.run / "ssh_config"
-        self.memory_mb, self.cpus = memory_mb, cpus
+        self.memory_mb, self.cpus, self.memory_limits = memory_mb, cpus, memory_limits
 
     # ---- power
 
-    def boot(self, how: str = "", *, qemu: tuple[str, ...] = (), append: str = "", timeout_s: float = 300) -> float:
+    def boot(self, how: str = "", *, timeout_s: float = 300) -> float:
         """Start it and wait until a login works. Returns the seconds that took.
 
         how: "" goes on with the disk as it was left (after a power cut, a real recovery), "fresh" takes a new disk,
         "resume" goes on from the saved state of a freshly booted board, which is made the first time.
-        qemu, append: more arguments for qemu and the kernel. Raises BoardError.
+        Raises BoardError.
         """
         if self.pid:
             raise BoardError(f"{self.name} runs already, pid {self.pid}; end it with `make board-off`")
         subprocess.run([HERE / "image.sh", self.suite, self.arch, self.image], check=True)
         self.run.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        machine = self._machine(append)
-        digest = hashlib.sha256(repr((machine, qemu, (self.image / "key").read_text())).encode()).hexdigest()[:12]
+        machine = self._machine()
+        digest = hashlib.sha256(repr((machine, (self.image / "key").read_text())).encode()).hexdigest()[:12]
         saved = self.image / f"{READY}-{digest}.qcow2"
         load = []
         if how == "resume" and saved.exists():
@@ -87,7 +92,7 @@ class Board:
                 *("-device", "virtio-blk-pci,drive=sd", "-device", "virtio-net-pci,netdev=n0,romfile="),
                 *("-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
                 *("-serial", f"file:{self.run / 'console.log'}", "-qmp", f"unix:{self._qmp},server=on,wait=off"),
-                *("-pidfile", str(self._pid_file), "-daemonize", *qemu, *load),
+                *("-pidfile", str(self._pid_file), "-daemonize", *load),
             ],
             check=True,
         )
@@ -206,10 +211,11 @@ class Board:
 
     # ---- details
 
-    def _machine(self, append: str) -> list[str]:
-        """The machine, without its disk. The memory cgroup is off, as Raspberry Pi OS leaves it."""
+    def _machine(self) -> list[str]:
+        """The machine, without its disk."""
         kvm = self.arch == "amd64" and platform.machine() == "x86_64" and os.access("/dev/kvm", os.R_OK | os.W_OK)
-        kernel = f"root=/dev/vda ro fsck.repair=yes panic=-1 cgroup_disable=memory {append}"
+        kernel = "root=/dev/vda ro fsck.repair=yes panic=-1"
+        kernel += "" if self.memory_limits else " cgroup_disable=memory"
         if self.arch == "amd64":
             words = ["qemu-system-x86_64", "-machine", "q35", "-accel", "kvm" if kvm else "tcg"]
             words += ["-cpu", "host" if kvm else "max"]

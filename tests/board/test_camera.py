@@ -200,3 +200,18 @@ def test_todays_system_gets_the_runtime_that_it_has(trixie: Board, workstation: 
     assert header["runtime"].startswith("litert 2")
     assert header["versions"]["python"].startswith("3.13.")
     assert len({answer["label"] for answer in newest_answers(trixie)}) == 1
+
+
+def test_what_takes_too_much_memory_is_ended_and_started_again(trixie: Board, workstation: Workstation):
+    assert "limits no memory" not in workstation.run("deploy", trixie)
+    logs = read_logs(trixie)
+    assert int(trixie.ssh("systemctl show -P MemoryMax garmentcam").stdout) == 400 * 2**20
+    trixie.ssh("sudo systemctl set-property --runtime garmentcam MemoryMax=20M")
+    deadline = time.monotonic() + SLOW_S
+    while "Failed with result 'oom-kill'" not in trixie.ssh("journalctl -b -u garmentcam -o cat --no-pager").stdout:
+        assert time.monotonic() < deadline
+        time.sleep(2)
+    assert "the service ended by itself and was started again" in workstation.run("doctor", trixie)
+    trixie.ssh("sudo systemctl set-property --runtime garmentcam MemoryMax=400M")
+    assert_answers(trixie, SLOW_S)
+    assert_logs_intact(trixie, logs)

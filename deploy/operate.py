@@ -10,7 +10,7 @@ from typing import Mapping, Sequence
 from deploy.board.layout import ROOT, STATE
 from deploy.board.system import ACTIVATION_UNIT, UNIT, USER
 from deploy.errors import DeployError
-from deploy.facts import Facts
+from deploy.facts import Facts, Installed
 from deploy.fleet import Command, Step
 from deploy.rollout import activation
 
@@ -30,7 +30,12 @@ def status(facts: Facts) -> str:
     proved = "" if there.current in there.order else ", not proved"
     pending = f"; {there.pending} is {'being activated' if there.activating else 'pending'}" if there.pending else ""
     logs = f"{there.logs} logs, {there.log_bytes / 1e6:.1f} MB"
-    return f"{there.current} {state}{restarts}{proved} ({made_of}); {logs}{pending}"
+    return f"{there.current} {state}{restarts}{proved} ({made_of}); {logs}{pending}{_said(there, 1)}"
+
+
+def _said(there: Installed, lines: int) -> str:
+    """What the service told last; that it changes its mind, it tells too."""
+    return f"; it says: {' | '.join(there.last_words.splitlines()[-lines:])}" if there.last_words else ""
 
 
 def releases(facts: Facts) -> list[str]:
@@ -46,7 +51,7 @@ def releases(facts: Facts) -> list[str]:
 def diagnosis(facts: Facts) -> list[str]:
     """What is wrong with the service, in words, each with what to do. Empty when nothing is."""
     there = facts.installed
-    said = f"; it says: {' | '.join(there.last_words.splitlines()[-2:])}" if there.last_words else ""
+    said = _said(there, 2)
     found = []
     if not there.current:
         return ["nothing is installed: `make deploy`"]

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any, Iterator
 
+import cv2
 import pytest
 
 from board.container import Container
 from board.qemu import Board
-from board.workstation import Workstation, assert_logs_intact, read_logs, settled
+from board.workstation import ROOT, Workstation, assert_logs_intact, read_logs, settled
 
 if not os.environ.get("BOARD_TESTS"):
     collect_ignore_glob = ["test_*.py"]
@@ -83,3 +84,18 @@ def bookworm() -> Iterator[Board]:
 def trixie() -> Iterator[Board]:
     """As Raspberry Pi OS of 2025: Python 3.13, LiteRT. Somebody has switched memory limits on."""
     yield from emulated("trixie-arm64", 2251, memory_limits=True)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photographs of clothing where they are, else a made-up frame."""
+    for folder in (ROOT / "data" / "photos", ROOT.parent / "shared" / "photos"):
+        if found := sorted((folder / "images").glob("*.jpg")):
+            return [found[number] for number in (0, 8, 23)]
+    from device.cameras.synthetic import SyntheticCamera
+    from device.config import CameraConfig
+
+    path = tmp_path_factory.mktemp("pictures") / "garment.png"
+    with SyntheticCamera(CameraConfig(), paced=False) as camera:
+        cv2.imwrite(str(path), next(iter(camera)).pixels)
+    return [path]

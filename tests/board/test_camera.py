@@ -16,25 +16,10 @@ import pytest
 
 from board.qemu import Board
 from board.workstation import Workstation, assert_answers, assert_logs_intact, frames_logged, read_logs, settled
-from conftest import ROOT, device_command
+from conftest import device_command
 
 POWER_CUTS = int(os.environ.get("QEMU_POWER_CUTS", "2"))
 SLOW_S = 600  # How long an emulated board may take for what takes a real one seconds.
-
-
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Photographs of clothing where they are, else a made-up frame."""
-    for folder in (ROOT / "data" / "photos", ROOT.parent / "shared" / "photos"):
-        if found := sorted((folder / "images").glob("*.jpg")):
-            return [found[number] for number in (0, 8, 23)]
-    from device.cameras.synthetic import SyntheticCamera
-    from device.config import CameraConfig
-
-    path = tmp_path_factory.mktemp("pictures") / "garment.png"
-    with SyntheticCamera(CameraConfig(), paced=False) as camera:
-        cv2.imwrite(str(path), next(iter(camera)).pixels)
-    return [path]
 
 
 @pytest.fixture(scope="session")

@@ -100,15 +100,8 @@ def ssh_words(board: str, ssh_config: str) -> tuple[list[str], str]:
     """(the ssh command with its options, [user@]host)."""
     login, _, port = board.partition(":")
     config = ["-F", ssh_config] if ssh_config else []
-    return [
-        "ssh",
-        *config,
-        *(["-p", port] if port else []),
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "ServerAliveInterval=5",
-    ], login
+    at_port = ["-p", port] if port else []
+    return ["ssh", *config, *at_port, "-o", "BatchMode=yes", "-o", "ServerAliveInterval=5"], login
 
 
 def pull_logs(board: str, ssh_config: str) -> Path:
@@ -117,20 +110,12 @@ def pull_logs(board: str, ssh_config: str) -> Path:
     folder = LOGS / board.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True)
     # Logs only grow, so only the new end travels.
-    words = [
-        "rsync",
-        "-rtz",
-        "--append-verify",
-        "--timeout=30",
-        "--rsh",
-        " ".join(ssh),
-        f"{login}:{STATE}/logs/",
-        f"{folder}/",
-    ]
+    words = ["rsync", "-rtz", "--append-verify", "--timeout=30", "--rsh", " ".join(ssh)]
+    words += [f"{login}:{STATE}/logs/", f"{folder}/"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         problem = (done.stderr.strip().splitlines() or ["rsync failed"])[0]
-        raise DeployError(f"{board}: logs: {problem}; is a release installed (`make status`)? Run it again to go on")
+        raise DeployError(f"logs: {problem}; is a release installed (`make status`)? Run it again to go on")
     return folder
 
 

@@ -151,6 +151,16 @@ test: .venv/tests  ## install what the tests need, and run them
 	@$(PY) -m training.data || echo "tests that need Fashion-MNIST will be skipped"
 	@$(PY) -m pytest
 
+.PHONY: test-board
+test-board: .venv/tests  ## test deploys on virtual boards, as root: POWER_CUTS=, SEED=, ONLY=part of a test's name
+	@bash tests/board/packages.sh
+	@BOARD_TESTS=1 $(PY) -m pytest --durations=0 -s tests/board $(if $(ONLY),-k $(ONLY))
+
+.PHONY: board-times
+board-times: .venv/dev  ## how long a deploy to a virtual board takes, beside the emulator's own cost
+	@bash tests/board/packages.sh
+	@$(PY) tests/board/times.py
+
 .PHONY: view-picture
 view-picture: .venv/dev  ## draw the live view's page for the README; needs Chromium
 	@$(PY) tests/view_picture.py docs/view.png

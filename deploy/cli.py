@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -135,8 +136,6 @@ def _releases(options: argparse.Namespace, boards: list[str], deploy: DeployConf
 
 
 def _doctor(options: argparse.Namespace, boards: list[str], deploy: DeployConfig, config: Config, text: str) -> int:
-    import time
-
     needs = Needs(config.camera.source, 0, deploy.memory_mb, time.time())
 
     def examine(facts: Facts) -> list[str]:
@@ -172,17 +171,26 @@ def _uninstall(options: argparse.Namespace, boards: list[str], deploy: DeployCon
     facts, _ = look(boards, config, deploy, _say)
     for board, known in facts.items():
         if known.installed.logs:
-            _say(board, f"its logs are kept in {operate.pull_logs(board, deploy.ssh_config)}")
+            try:
+                kept = operate.pull_logs(board, deploy.ssh_config)
+            except DeployError as error:
+                raise DeployError(f"{board}: {error}; nothing was removed") from None
+            _say(board, f"its logs are kept in {kept}")
     return _steps_each(boards, deploy, config, lambda _: operate.uninstall_steps(), "are as before")
 
 
 def _logs(options: argparse.Namespace, boards: list[str], deploy: DeployConfig, config: Config, text: str) -> int:
-    statuses = []
+    status = 0
     for board in boards:
-        folder = operate.pull_logs(board, deploy.ssh_config)
+        try:
+            folder = operate.pull_logs(board, deploy.ssh_config)
+        except DeployError as error:  # Of one board; the others have logs too.
+            print(f"error: {board}: {error}", file=sys.stderr)
+            status = 1
+            continue
         _say(board, f"{sum(1 for _ in folder.glob('*.jsonl'))} logs in {folder}")
-        statuses.append(operate.report(folder))
-    return max(statuses)
+        status = max(status, operate.report(folder))
+    return status
 
 
 def _view(options: argparse.Namespace, boards: list[str], deploy: DeployConfig, config: Config, text: str) -> int:

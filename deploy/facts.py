@@ -51,7 +51,6 @@ class Facts(msgspec.Struct, frozen=True):
     machine: str
     model: str
     os: str
-    kernel: str
     python: tuple[int, int]
     python_path: str
     glibc: tuple[int, int]
@@ -64,7 +63,6 @@ class Facts(msgspec.Struct, frozen=True):
     memory_mb: int
     available_mb: int
     memory_limits: bool
-    cores: int
     utc_s: float
     groups: tuple[str, ...]
     cameras: tuple[CameraDevice, ...]

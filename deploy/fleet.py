@@ -84,11 +84,6 @@ class Fleet(BaseStateCallback):
         with contextlib.suppress(Exception):  # A lost connection may say so once more.
             disconnect_all(self._state)
 
-    @property
-    def reached(self) -> list[str]:
-        """The boards that are connected and have not failed."""
-        return [host.name for host in self._state.inventory if host in self._state.active_hosts]
-
     def ask(self, source: str) -> dict[str, Facts]:
         """The facts of each board; source: camera.source, whose path is looked for."""
         request = {"source": source, "_stdin": PROBE.read_text(encoding="utf-8"), "_timeout": 120}

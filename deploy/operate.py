@@ -10,7 +10,7 @@ from typing import Mapping, Sequence
 from deploy.board.layout import ROOT, STATE
 from deploy.board.system import ACTIVATION_UNIT, UNIT, USER
 from deploy.errors import DeployError
-from deploy.facts import Facts
+from deploy.facts import Facts, Installed
 from deploy.fleet import Command, Step
 from deploy.rollout import activation
 
@@ -30,7 +30,12 @@ def status(facts: Facts) -> str:
     proved = "" if there.current in there.order else ", not proved"
     pending = f"; {there.pending} is {'being activated' if there.activating else 'pending'}" if there.pending else ""
     logs = f"{there.logs} logs, {there.log_bytes / 1e6:.1f} MB"
-    return f"{there.current} {state}{restarts}{proved} ({made_of}); {logs}{pending}"
+    return f"{there.current} {state}{restarts}{proved} ({made_of}); {logs}{pending}{_said(there, 1)}"
+
+
+def _said(there: Installed, lines: int) -> str:
+    """What the service told last; that it changes its mind, it tells too."""
+    return f"; it says: {' | '.join(there.last_words.splitlines()[-lines:])}" if there.last_words else ""
 
 
 def releases(facts: Facts) -> list[str]:
@@ -46,7 +51,7 @@ def releases(facts: Facts) -> list[str]:
 def diagnosis(facts: Facts) -> list[str]:
     """What is wrong with the service, in words, each with what to do. Empty when nothing is."""
     there = facts.installed
-    said = f"; it says: {' | '.join(there.last_words.splitlines()[-2:])}" if there.last_words else ""
+    said = _said(there, 2)
     found = []
     if not there.current:
         return ["nothing is installed: `make deploy`"]
@@ -95,15 +100,8 @@ def ssh_words(board: str, ssh_config: str) -> tuple[list[str], str]:
     """(the ssh command with its options, [user@]host)."""
     login, _, port = board.partition(":")
     config = ["-F", ssh_config] if ssh_config else []
-    return [
-        "ssh",
-        *config,
-        *(["-p", port] if port else []),
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "ServerAliveInterval=5",
-    ], login
+    at_port = ["-p", port] if port else []
+    return ["ssh", *config, *at_port, "-o", "BatchMode=yes", "-o", "ServerAliveInterval=5"], login
 
 
 def pull_logs(board: str, ssh_config: str) -> Path:
@@ -112,20 +110,12 @@ def pull_logs(board: str, ssh_config: str) -> Path:
     folder = LOGS / board.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True)
     # Logs only grow, so only the new end travels.
-    words = [
-        "rsync",
-        "-rtz",
-        "--append-verify",
-        "--timeout=30",
-        "--rsh",
-        " ".join(ssh),
-        f"{login}:{STATE}/logs/",
-        f"{folder}/",
-    ]
+    words = ["rsync", "-rtz", "--append-verify", "--timeout=30", "--rsh", " ".join(ssh)]
+    words += [f"{login}:{STATE}/logs/", f"{folder}/"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         problem = (done.stderr.strip().splitlines() or ["rsync failed"])[0]
-        raise DeployError(f"{board}: logs: {problem}; is a release installed (`make status`)? Run it again to go on")
+        raise DeployError(f"logs: {problem}; is a release installed (`make status`)? Run it again to go on")
     return folder
 
 

@@ -21,7 +21,7 @@ from device.cameras.synthetic import FRAMES_A_GARMENT, SyntheticCamera
 from device.config import CameraConfig, Config
 from device.images import write_image
 from device.labels import LABELS
-from device.model_card import ModelCard, card_path, load_model
+from device.model_card import card_path, load_model
 
 _GOLDEN_CAMERA = CameraConfig(width_px=320, height_px=240)
 _LOCKS = ("device.txt", "device-py38.txt")
@@ -32,7 +32,6 @@ class MadeRelease(msgspec.Struct, frozen=True):
 
     id: str
     folder: Path
-    card: ModelCard
     size_bytes: int
     made_of: str
 
@@ -69,7 +68,7 @@ def make_release(folder: Path, config: Config, deploy: DeployConfig, config_text
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return MadeRelease(release_id, folder, card, size, made_of)
+    return MadeRelease(release_id, folder, size, made_of)
 
 
 def _write_golden(folder: Path) -> None:

@@ -9,6 +9,7 @@ from device.view.access import is_loopback
 SECURITY_LIMIT = 2.0
 """The most that `systemd-analyze security` may say of the unit: 0 is closed, 10 is wide open."""
 
+_LEAST_START_S = 120
 _UNIT = """\
 # Made by `make deploy`, a part of its release: edit config.yaml and deploy again.
 [Unit]
@@ -20,7 +21,7 @@ StartLimitIntervalSec=0
 [Service]
 # Ready, and alive, is what answers frames: a camera, a model or a disk that hangs starves the watchdog.
 Type=notify
-TimeoutStartSec=120
+TimeoutStartSec={start_s}
 WatchdogSec=60
 ExecStart=/opt/garmentcam/current/venv/bin/python -m device run --config config.yaml --model model/model.tflite \
 --log /var/lib/garmentcam/logs
@@ -123,7 +124,11 @@ WantedBy=multi-user.target
 
 def service_unit(config: Config, deploy: DeployConfig) -> str:
     """The unit of a release, opened to the network only as far as its camera and its live view need."""
-    return _UNIT.format(memory_mb=deploy.memory_mb, cpu_percent=deploy.cpu_percent, network=_network(config))
+    # A slow board is given the time in which it may prove itself, and not ended in the midst of it.
+    start_s = round(max(_LEAST_START_S, deploy.health_s))
+    return _UNIT.format(
+        start_s=start_s, memory_mb=deploy.memory_mb, cpu_percent=deploy.cpu_percent, network=_network(config)
+    )
 
 
 def _network(config: Config) -> str:

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from test_preflight import RECORDED
 
-from conftest import SHIPPED_MODEL
 from deploy.errors import DeployError
 from deploy.facts import Facts, Installed
 from deploy.fleet import Command, Send
@@ -18,11 +17,8 @@ from deploy.preflight import Needs
 from deploy.release import MadeRelease
 from deploy.rollout import plan, shares
 from deploy.wheelhouse import Wheelhouse
-from device.model_card import read_card
 
-RELEASE = MadeRelease(
-    "new", Path("/tmp/new"), read_card(SHIPPED_MODEL.with_suffix(".json")), 2_000_000, "code 1, model a"
-)
+RELEASE = MadeRelease("new", Path("/tmp/new"), 2_000_000, "code 1, model a")
 WHEELS = Wheelhouse("key", Path("/tmp/wheels"), 60_000_000, 9)
 NEEDS = Needs("/dev/video0", 0, 400, 0.0)
 RUNNING = Installed(current="new", order=("new",), releases={"new": "code 1"}, venvs=("key",), service="active")

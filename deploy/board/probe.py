@@ -64,7 +64,8 @@ def read_only() -> str:
     mounts = [line.split() for line in read("/proc/mounts").splitlines()]
     roots = [(fields[2], fields[3].split(",")) for fields in mounts if fields[1] == "/"]
     kind, options = roots[-1] if roots else ("", [])
-    return "ro" if "ro" in options else "overlay" if kind == "overlay" else ""
+    # Since Linux 6.14 a damaged file system stays "rw", and says in another word that it takes nothing any more.
+    return "ro" if {"ro", "emergency_ro"} & set(options) else "overlay" if kind == "overlay" else ""
 
 
 def cameras() -> List[Dict[str, Any]]:
@@ -117,13 +118,13 @@ def installed() -> Dict[str, Any]:
     whole = [
         name for name in names("releases/*") if os.path.exists(os.path.join(ROOT, "releases", name, "venv/bin/python"))
     ]
-    commits = {}
+    made_of = {}
     for name in whole:
         try:
-            commits[name] = json.loads(read(os.path.join(ROOT, "releases", name, "manifest.json")))["made_of"]
+            made_of[name] = json.loads(read(os.path.join(ROOT, "releases", name, "manifest.json")))["made_of"]
         except (ValueError, KeyError):
-            commits[name] = "?"
-    show = pairs(run("systemctl", "show", UNIT, "-p", "ActiveState", "-p", "NRestarts", "-p", "UnitFileState"))
+            made_of[name] = "?"
+    show = pairs(run("systemctl", "show", UNIT, "-p", "ActiveState", "-p", "NRestarts"))
     activation = pairs(run("systemctl", "show", "garmentcam-activate.service", "-p", "ActiveState"))
     logs = glob.glob(os.path.join(STATE, "logs", "*.jsonl"))
     return {
@@ -131,7 +132,7 @@ def installed() -> Dict[str, Any]:
         "pending": link("pending"),
         "activating": activation.get("ActiveState") == "activating",
         "order": [name for name in read(os.path.join(ROOT, "order")).split() if name in whole],
-        "releases": commits,
+        "releases": made_of,
         "venvs": names("venvs/*"),
         "service": show.get("ActiveState", "unknown"),
         "restarts": int(show.get("NRestarts") or 0),
@@ -153,7 +154,6 @@ def main() -> None:
         "machine": platform.machine(),
         "model": read("/proc/device-tree/model"),
         "os": release.get("PRETTY_NAME", ""),
-        "kernel": platform.release(),
         "python": list(sys.version_info[:2]),
         "python_path": sys.executable,
         "glibc": [int(part) for part in (platform.libc_ver()[1] or "0.0").split(".")[:2]],
@@ -166,7 +166,6 @@ def main() -> None:
         "memory_mb": total_mb,
         "available_mb": available_mb,
         "memory_limits": bool(re.search(r"\bmemory\b", limits)),
-        "cores": os.cpu_count(),
         "utc_s": time.time(),
         "groups": sorted(group.gr_name for group in grp.getgrall()),
         "cameras": cameras(),

@@ -53,13 +53,9 @@ class System:
         _run(["systemctl", "reset-failed", UNIT])
         _run(["systemctl", "restart", "--no-block", UNIT])
 
-    def stop(self) -> None:
-        """End the service."""
-        _run(["systemctl", "stop", UNIT])
-
     def service(self) -> Dict[str, str]:
-        """ActiveState, NRestarts, ExecMainStatus of the service."""
-        return show(UNIT, "ActiveState", "NRestarts", "ExecMainStatus")
+        """ActiveState, NRestarts of the service."""
+        return show(UNIT, "ActiveState", "NRestarts")
 
     def last_words(self) -> str:
         """The last error that the service told the journal, else its last line."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
+import cv2
 import pytest
 
 from board.container import Container
-from board.workstation import Workstation, settled
+from board.qemu import Board
+from board.workstation import ROOT, Workstation, assert_logs_intact, read_logs, settled
 
 if not os.environ.get("BOARD_TESTS"):
     collect_ignore_glob = ["test_*.py"]
@@ -21,11 +23,18 @@ def workstation(tmp_path: Path) -> Workstation:
     return Workstation(tmp_path)
 
 
+def needs(*programs: str) -> None:
+    """Skip where boards cannot be made or started."""
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing or os.geteuid():
+        what = f"is missing: {', '.join(missing)}" if missing else "must be root's"
+        pytest.skip(f"what virtual boards need {what}; bash tests/board/packages.sh, then sudo make test-board")
+
+
 @pytest.fixture(scope="session")
 def container() -> Iterator[Container]:
     """A board in a container that is on, with nothing installed."""
-    if os.geteuid() or not shutil.which("systemd-nspawn"):
-        pytest.skip("containers need root and systemd-nspawn: tests/board/packages.sh, then sudo make test-board")
+    needs("systemd-nspawn", "mmdebstrap")
     with Container() as board:
         yield board
 
@@ -42,9 +51,51 @@ def release_a(container: Container, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def board_a(container: Container, release_a: str) -> Container:
-    """The container just after release A was installed."""
+def board_a(container: Container, release_a: str) -> Iterator[Container]:
+    """The container just after release A was installed. Whatever a test does to it, its logs stay."""
     container.power_cut()
     container.put_back_disk("a")
     container.boot()
-    return container
+    before = read_logs(container)
+    assert before
+    yield container
+    assert_logs_intact(container, before)
+
+
+def emulated(name: str, port: int, **options: Any) -> Iterator[Board]:
+    """A board under qemu, freshly started, with nothing installed."""
+    needs("qemu-system-aarch64", "mmdebstrap")
+    board = Board(name, port, **options)
+    board.power_cut()  # One that an earlier run left behind.
+    board.boot("resume")
+    try:
+        yield board
+    finally:
+        board.power_cut()
+
+
+@pytest.fixture(scope="session")
+def bookworm() -> Iterator[Board]:
+    """As Raspberry Pi OS of 2023: Python 3.11, tflite-runtime."""
+    yield from emulated("bookworm-arm64", 2250)
+
+
+@pytest.fixture(scope="session")
+def trixie() -> Iterator[Board]:
+    """As Raspberry Pi OS of 2025: Python 3.13, LiteRT. Somebody has switched memory limits on."""
+    yield from emulated("trixie-arm64", 2251, memory_limits=True)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photographs of clothing where they are, else a made-up frame."""
+    for folder in (ROOT / "data" / "photos", ROOT.parent / "shared" / "photos"):
+        if found := sorted((folder / "images").glob("*.jpg")):
+            return [found[number] for number in (0, 8, 23)]
+    from device.cameras.synthetic import SyntheticCamera
+    from device.config import CameraConfig
+
+    path = tmp_path_factory.mktemp("pictures") / "garment.png"
+    with SyntheticCamera(CameraConfig(), paced=False) as camera:
+        cv2.imwrite(str(path), next(iter(camera)).pixels)
+    return [path]

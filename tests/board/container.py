@@ -22,7 +22,7 @@ _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = 2
 
 _START = """
-mount -o loop "$1" "$2"
+mount -o loop,errors=remount-ro "$1" "$2"
 if [ -s "$2/etc/fstab" ]; then  # The first start of this disk.
     : > "$2/etc/fstab"
     printf 'Port %s\\nListenAddress 127.0.0.1\\n' "$3" > "$2/etc/ssh/sshd_config.d/port.conf"
@@ -31,17 +31,22 @@ if [ -s "$2/etc/fstab" ]; then  # The first start of this disk.
 fi
 # Every capability but that over the clock, which is this machine's.
 exec systemd-nspawn --quiet --boot --machine="garmentcam-$3" --directory="$2" --register=no --keep-unit \\
-    --resolv-conf=off --link-journal=no --capability=all --drop-capability=CAP_SYS_TIME --console=pipe
+    ${4:+--personality="$4"} --resolv-conf=off --link-journal=no --capability=all --drop-capability=CAP_SYS_TIME \\
+    --console=pipe
 """
 
 
 class Container(Board):
-    """One of them. `port`: where its sshd listens, on this machine's loopback."""
+    """One of them. `port`: where its sshd listens, on this machine's loopback.
 
-    def __init__(self, suite: str = "bookworm", port: int = 2300) -> None:
+    personality: "x86" makes its kernel say that the processor is an i686.
+    """
+
+    def __init__(self, suite: str = "bookworm", port: int = 2300, *, personality: str = "") -> None:
         architecture = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
         super().__init__(f"{suite}-{architecture.stdout.strip()}", port)
         self._disk, self._root = self.run / "disk.ext4", self.run / "root"
+        self._personality = personality
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Container:
@@ -60,10 +65,11 @@ class Container(Board):
             words = ["cp", "--sparse=always", "--no-preserve=mode", self.image / "base.ext4", self._disk]
             subprocess.run(words, check=True)
         self._write_ssh_config()
+        arguments = (self._disk, self._root, self.port, self._personality)
         with open(self.run / "console.log", "wb") as console:
             self._process = subprocess.Popen(
                 # The disk is mounted for the container alone: nobody else holds it when the container is gone.
-                ["unshare", "--mount", "sh", "-ec", _START, "sh", self._disk, self._root, str(self.port)],
+                ["unshare", "--mount", "sh", "-ec", _START, "sh", *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -100,8 +106,7 @@ class Container(Board):
 
     def read_only(self) -> None:
         """Make its disk read-only, as the kernel does when an SD card fails."""
-        words = ["nsenter", f"--target={self.pid}", "--mount", "mount", "-o", "remount,ro,abort", self._root]
-        subprocess.run(words, check=False)
+        Path(f"/sys/fs/ext4/{Path(self._loop()).name}/trigger_fs_error").write_text("1")
 
     @property
     def pid(self) -> int:
@@ -117,13 +122,18 @@ class Container(Board):
                     return int(name)
         raise BoardError("the container has no systemd")
 
+    def _loop(self) -> str:
+        """The /dev/loopN of its disk, "" when nobody holds it."""
+        words = ["losetup", "--noheadings", "--output=NAME", "--associated", self._disk]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
     def _gone(self) -> None:
         """Wait until its last process has let go of the disk: else the next one finds a dead file system."""
         assert self._process
         self._process.wait(60)
         self._process = None
         deadline = time.monotonic() + 60
-        while subprocess.run(["losetup", "--associated", self._disk], capture_output=True, check=True).stdout:
+        while self._loop():
             if time.monotonic() > deadline:
                 raise BoardError(f"{self._disk} is still held")
             time.sleep(0.1)

@@ -2,7 +2,7 @@
 
     python tests/board/qemu.py boot [--fresh | --resume]     boot, and print how to reach it
     python tests/board/qemu.py ssh [COMMAND]                 log in, or run a command there
-    python tests/board/qemu.py camera card|picture FILE|unplug|stall|off
+    python tests/board/qemu.py camera card|picture FILE|unplug|stall|"go on"|off
     python tests/board/qemu.py off [--power-cut]
 
 It has a real kernel, sshd, systemd, journald and a camera (the kernel's vivid), user pi with sudo, and no network: only
@@ -38,9 +38,14 @@ class BoardError(Exception):
 
 
 class Board:
-    """One virtual board. `name` is SUITE-ARCH, `port` the loopback port that leads to its sshd."""
+    """One virtual board. `name` is SUITE-ARCH, `port` the loopback port that leads to its sshd.
 
-    def __init__(self, name: str = "", port: int = 0, *, memory_mb: int = 1024, cpus: int = 2) -> None:
+    memory_limits: whether its kernel can limit a service's memory; Raspberry Pi OS leaves that off.
+    """
+
+    def __init__(
+        self, name: str = "", port: int = 0, *, memory_mb: int = 1024, cpus: int = 2, memory_limits: bool = False
+    ) -> None:
         self.name = name or os.environ.get("BOARD", "bookworm-arm64")
         self.port = port or int(os.environ.get("BOARD_PORT", "2222"))
         cache = Path(os.environ.get("BOARD_CACHE") or Path.home() / ".cache" / "garmentcam-board")
@@ -49,24 +54,24 @@ class Board:
         self.run = cache / f"{self.name}-{self.port}"
         self.disk, self._pid_file, self._qmp = self.run / "disk.qcow2", self.run / "qemu.pid", self.run / "qmp.sock"
         self.ssh_config = self.run / "ssh_config"
-        self.memory_mb, self.cpus = memory_mb, cpus
+        self.memory_mb, self.cpus, self.memory_limits = memory_mb, cpus, memory_limits
 
     # ---- power
 
-    def boot(self, how: str = "", *, qemu: tuple[str, ...] = (), append: str = "", timeout_s: float = 300) -> float:
+    def boot(self, how: str = "", *, timeout_s: float = 300) -> float:
         """Start it and wait until a login works. Returns the seconds that took.
 
         how: "" goes on with the disk as it was left (after a power cut, a real recovery), "fresh" takes a new disk,
         "resume" goes on from the saved state of a freshly booted board, which is made the first time.
-        qemu, append: more arguments for qemu and the kernel. Raises BoardError.
+        Raises BoardError.
         """
         if self.pid:
             raise BoardError(f"{self.name} runs already, pid {self.pid}; end it with `make board-off`")
         subprocess.run([HERE / "image.sh", self.suite, self.arch, self.image], check=True)
         self.run.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        machine = self._machine(append)
-        digest = hashlib.sha256(repr((machine, qemu, (self.image / "key").read_text())).encode()).hexdigest()[:12]
+        machine = self._machine()
+        digest = hashlib.sha256(repr((machine, (self.image / "key").read_text())).encode()).hexdigest()[:12]
         saved = self.image / f"{READY}-{digest}.qcow2"
         load = []
         if how == "resume" and saved.exists():
@@ -87,7 +92,7 @@ class Board:
                 *("-device", "virtio-blk-pci,drive=sd", "-device", "virtio-net-pci,netdev=n0,romfile="),
                 *("-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
                 *("-serial", f"file:{self.run / 'console.log'}", "-qmp", f"unix:{self._qmp},server=on,wait=off"),
-                *("-pidfile", str(self._pid_file), "-daemonize", *qemu, *load),
+                *("-pidfile", str(self._pid_file), "-daemonize", *load),
             ],
             check=True,
         )
@@ -159,7 +164,7 @@ class Board:
         """Its /dev/video0, 640x480 at 25 frames a second.
 
         what: "card", vivid's own test card; "picture", an image file shown to the camera; "unplug", reads fail, opening
-        again works; "stall", reads block; "off", no camera at all (fails while a program holds it).
+        again works; "stall", reads block, until "go on"; "off", no camera at all (fails while a program holds it).
         """
         off = "sudo systemctl stop board-picture 2>/dev/null; ! test -d /sys/module/vivid || sudo modprobe -r vivid; "
         if what == "picture":
@@ -174,6 +179,7 @@ class Board:
                     "card": off + card,
                     "unplug": control + "disconnect=1",
                     "stall": control + "percentage_of_dropped_buffers=100",
+                    "go on": control + "percentage_of_dropped_buffers=0",
                     "off": off,
                 }[what]
             )
@@ -185,9 +191,9 @@ class Board:
         raw = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_YUYV).tobytes()
         words = ["ssh", "-F", str(self.ssh_config), "board", "cat > /tmp/picture.yuyv"]
         subprocess.run(words, input=raw, check=True, timeout=120)
-        # vivid's HDMI output looped into its HDMI input. Timings 5 are 1280x720p30, on both ends, else nothing is
+        # vivid's HDMI output looped into its HDMI input. Timings 3 are 1280x720p24, on both ends, else nothing is
         # looped (vivid scales to and from 640x480); the default is 60 frames a second, and a made-up 640x480p30 gives
-        # noise.
+        # noise. What v4l2-ctl says of each second would fill the journal.
         self.ssh("""set -e
             if ! v4l2-ctl -d /dev/video0 -C loop_video 2>/dev/null | grep -q 1; then
                 ! test -d /sys/module/vivid || sudo modprobe -r vivid
@@ -195,20 +201,21 @@ class Board:
                     output_types=0x1
                 udevadm settle
                 v4l2-ctl -d /dev/video0 -c loop_video=1 -c osd_text_mode=2
-                for d in 0 1; do v4l2-ctl -d /dev/video$d --set-dv-bt-timings index=5 >/dev/null; done
+                for d in 0 1; do v4l2-ctl -d /dev/video$d --set-dv-bt-timings index=3 >/dev/null; done
                 v4l2-ctl -d /dev/video0 --set-fmt-video width=640,height=480,pixelformat=YUYV
                 v4l2-ctl -d /dev/video1 --set-fmt-video-out width=640,height=480,pixelformat=YUYV
             fi
             sudo systemctl stop board-picture 2>/dev/null || true
-            sudo systemd-run -q --unit=board-picture --collect v4l2-ctl -d /dev/video1 --stream-out-mmap=3 \\
-                --stream-from=/tmp/picture.yuyv --stream-loop""")
+            sudo systemd-run -q --unit=board-picture --collect -p StandardError=null v4l2-ctl -d /dev/video1 \\
+                --stream-out-mmap=3 --stream-from=/tmp/picture.yuyv --stream-loop""")
 
     # ---- details
 
-    def _machine(self, append: str) -> list[str]:
-        """The machine, without its disk. The memory cgroup is off, as Raspberry Pi OS leaves it."""
+    def _machine(self) -> list[str]:
+        """The machine, without its disk."""
         kvm = self.arch == "amd64" and platform.machine() == "x86_64" and os.access("/dev/kvm", os.R_OK | os.W_OK)
-        kernel = f"root=/dev/vda ro fsck.repair=yes panic=-1 cgroup_disable=memory {append}"
+        kernel = "root=/dev/vda ro fsck.repair=yes panic=-1"
+        kernel += "" if self.memory_limits else " cgroup_disable=memory"
         if self.arch == "amd64":
             words = ["qemu-system-x86_64", "-machine", "q35", "-accel", "kvm" if kvm else "tcg"]
             words += ["-cpu", "host" if kvm else "max"]
@@ -277,7 +284,7 @@ def main() -> int:
     commands.add_parser("off").add_argument("--power-cut", action="store_true")
     commands.add_parser("ssh").add_argument("words", nargs=argparse.REMAINDER)
     camera = commands.add_parser("camera")
-    camera.add_argument("what", choices=["card", "picture", "unplug", "stall", "off"])
+    camera.add_argument("what", choices=["card", "picture", "unplug", "stall", "go on", "off"])
     camera.add_argument("picture", nargs="?", type=Path)
     options = parser.parse_args()
     board = Board()

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
+import subprocess
 import time
 
 import pytest
 
 from board.container import Container
-from board.workstation import Workstation, assert_answers, frames_logged, settled
+from board.workstation import Workstation, assert_answers, settled
+from deploy.wheelhouse import Target, wheelhouse_for
 
 POWER_CUTS = int(os.environ.get("POWER_CUTS", "6"))
 KILLS = int(os.environ.get("KILLS", "100"))
+SEED = int(os.environ.get("SEED") or time.time())
+VERSIONS = (
+    "python3 -c 'import sys; print(*sys.version_info[:2])'",
+    """python3 -c 'import platform; print(*platform.libc_ver()[1].split("."))'""",
+)
 
 
 def assert_runs(board: Container, release_id: str) -> None:
@@ -47,9 +55,8 @@ def activate_copy(board: Container) -> str:
 def test_after_a_power_cut_at_any_moment_a_release_that_works_runs(
     board_a: Container, release_a: str, workstation: Workstation
 ):
-    seed = int(os.environ.get("SEED") or time.time())
-    print(f"POWER_CUTS={POWER_CUTS} SEED={seed}")
-    moments = random.Random(seed)
+    print(f"POWER_CUTS={POWER_CUTS} SEED={SEED}")
+    moments = random.Random(SEED)
     workstation.name_model("b")
     for number in range(POWER_CUTS):
         if number:
@@ -75,7 +82,8 @@ def test_after_a_power_cut_at_any_moment_a_release_that_works_runs(
 
 
 def test_a_power_cut_during_the_first_install_is_mended_by_the_next(container: Container, workstation: Workstation):
-    moments = random.Random(1)
+    print(f"SEED={SEED}")
+    moments = random.Random(SEED)
     for _ in range(max(1, POWER_CUTS // 3)):
         container.power_cut()
         container.boot("fresh")
@@ -115,11 +123,55 @@ def test_too_full_a_disk_is_told_before_and_during(board_a: Container, release_a
     assert settled(board_a)["current"] != release_a
 
 
-def test_a_disk_that_became_read_only_is_told(board_a: Container, workstation: Workstation):
+def test_a_disk_that_became_read_only_is_told(board_a: Container, release_a: str, workstation: Workstation):
     workstation.name_model("b")
+    process = board_a.ssh("systemctl show -P MainPID garmentcam").stdout
     board_a.read_only()
     said = workstation.run("deploy", board_a, status=1)
     assert "stop: its disk is read-only: a worn SD card" in said
+    # It goes on answering, though nothing of it can be logged, and comes back with the disk.
+    assert board_a.ssh("systemctl is-active garmentcam; systemctl show -P MainPID garmentcam").stdout.split() == [
+        "active",
+        process.strip(),
+    ]
+    board_a.power_cut()
+    board_a.boot()
+    assert_runs(board_a, release_a)
+
+
+def test_another_processor_is_refused(container: Container, workstation: Workstation):
+    with Container(port=2302, personality="x86") as other:
+        said = workstation.run("deploy", other, status=1)
+        assert "stop: processor i686: there are packages for aarch64 and x86_64 only" in said
+        assert "install the 64-bit Raspberry Pi OS" in said
+        assert settled(other)["releases"] == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("printf XXXX | dd of=$(echo msgspec-*) bs=1 seek=20000 conv=notrunc status=none", "`msgspec==0."),
+        ("truncate -s -40 uv-*", "the packages arrived damaged"),
+    ],
+)
+def test_a_damaged_wheel_is_noticed_on_the_board(change: str, said: str, board_a: Container, release_a: str):
+    """As if one had changed after it arrived: rsync compares what it has sent."""
+    python, glibc = ((int(number) for number in board_a.ssh(ask).stdout.split()) for ask in VERSIONS)
+    wheels = wheelhouse_for(Target(platform.machine(), tuple(python), tuple(glibc))).folder
+    to = ["-e", f"ssh -F {board_a.ssh_config}", f"{wheels}/", "board:/tmp/wheels/"]
+    subprocess.run(["rsync", "-r", *to], check=True)
+    arrived = board_a.ssh(
+        f"cd /tmp/wheels && {change} && cd /opt/garmentcam && sudo mkdir -p wheels && "
+        f"sudo mv /tmp/wheels wheels/other && sudo cp -a releases/{release_a} releases/.new-copy && "
+        "cd releases/.new-copy && sudo /usr/bin/python3 -B -m deploy.board prepare copy --venv other",
+        check=False,
+    )
+    print(arrived.stderr)
+    assert arrived.returncode == 1
+    assert said in arrived.stderr
+    assert arrived.stderr.strip().endswith("deploy again")
+    assert not [name for name in settled(board_a)["venvs"] if "other" in name]
+    assert_runs(board_a, release_a)
 
 
 def test_a_model_that_does_not_load_is_refused(board_a: Container, release_a: str):
@@ -212,17 +264,11 @@ def test_a_lost_connection_does_no_harm(moment: str, board_a: Container, release
     assert settled(board_a)["current"] != release_a
 
 
-def test_killed_again_and_again_it_comes_back(board_a: Container, release_a: str):
+def test_killed_again_and_again_it_comes_back(board_a: Container, release_a: str, workstation: Workstation):
     for _ in range(KILLS):
         up = "until test $(systemctl show -P MainPID garmentcam) != 0; do sleep 0.1; done"
         board_a.ssh(f"{up}; sudo systemctl kill -s KILL garmentcam")
     assert_runs(board_a, release_a)
-    assert int(board_a.ssh("systemctl show -P NRestarts garmentcam").stdout) >= KILLS * 0.9
-    before = frames_logged(board_a)
-    assert before > 0
-
-
-def test_the_memory_limit_holds(board_a: Container):
-    """A service that wants more is ended by the kernel and started again; the board lives on."""
-    limit = int(board_a.ssh("systemctl show -P MemoryMax garmentcam").stdout)
-    assert limit == 400 * 2**20
+    restarts = int(board_a.ssh("systemctl show -P NRestarts garmentcam").stdout)
+    assert restarts >= KILLS * 0.9
+    assert f"the service ended by itself and was started again {restarts} times" in workstation.run("doctor", board_a)

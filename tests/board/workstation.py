@@ -88,6 +88,26 @@ def frames_logged(board: Board) -> int:
     return int(board.ssh('cat /var/lib/garmentcam/logs/*.jsonl | grep -c \'"record":"frame"\' || true').stdout)
 
 
+def read_logs(board: Board) -> dict[str, str]:
+    """What the board's latency logs hold: file name -> text."""
+    read = "{os.path.basename(p): open(p).read() for p in glob.glob('/var/lib/garmentcam/logs/*.jsonl')}"
+    logs: dict[str, str] = json.loads(
+        board.ssh(f'python3 -c "import glob, json, os; print(json.dumps({read}))"').stdout
+    )
+    return logs
+
+
+def assert_logs_intact(board: Board, before: dict[str, str]) -> None:
+    """What stood there before is still there, and nothing has damaged it or what came after it."""
+    now = read_logs(board)
+    for name, text in before.items():
+        assert now.get(name, "").startswith(text[: text.rfind("\n") + 1]), f"{name} has lost lines"
+    for name, text in now.items():
+        for line in text.splitlines(keepends=True):
+            if line.endswith("\n"):  # One without its end is still being written, or was cut off.
+                assert "record" in json.loads(line), f"{name}: {line}"
+
+
 def assert_answers(board: Board, timeout_s: float = 60) -> None:
     """The service answers frames now."""
     before, deadline = frames_logged(board), time.monotonic() + timeout_s

@@ -1,0 +1,202 @@
+"""A board whose kernel has a camera: what it says of pictures, and what a camera may do to it. Under qemu; minutes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from board.qemu import Board
+from board.workstation import Workstation, assert_answers, assert_logs_intact, frames_logged, read_logs, settled
+from conftest import device_command
+
+POWER_CUTS = int(os.environ.get("QEMU_POWER_CUTS", "2"))
+SLOW_S = 600  # How long an emulated board may take for what takes a real one seconds.
+
+
+@pytest.fixture(scope="session")
+def workstation(tmp_path_factory: pytest.TempPathFactory) -> Workstation:
+    there = Workstation(tmp_path_factory.mktemp("workstation"))
+    there.configure(source="/dev/video0", health_s=SLOW_S)
+    return there
+
+
+@pytest.fixture(scope="session")
+def seeing(bookworm: Board, workstation: Workstation, pictures: list[Path]) -> Board:
+    """The emulated board with a release that answers frames of its camera."""
+    bookworm.camera("picture", pictures[0])
+    workstation.run("deploy", bookworm)
+    return bookworm
+
+
+def newest_answers(board: Board, count: int = 3) -> list[dict[str, Any]]:
+    """The last frame records, once `count` new ones are there."""
+    before, deadline = frames_logged(board), time.monotonic() + SLOW_S
+    while frames_logged(board) < before + count:
+        assert time.monotonic() < deadline, told(board)
+        time.sleep(2)
+    newest = "ls -t /var/lib/garmentcam/logs/*.jsonl | head -n 1"
+    lines = board.ssh(f'grep \'"record":"frame"\' $({newest}) | tail -n {count}').stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def what_it_sees(board: Board) -> np.ndarray:
+    """One frame of its camera as any program there would get it. uint8, shape (480, 640, 3), B, G, R."""
+    board.ssh(
+        "sudo systemctl stop garmentcam; v4l2-ctl -d /dev/video0 --set-fmt-video=width=640,height=480,pixelformat=YUYV "
+        "--stream-mmap --stream-skip=5 --stream-count=1 --stream-to=/tmp/seen.yuyv > /dev/null 2>&1; "
+        "sudo systemctl start --no-block garmentcam"
+    )
+    raw = base64.b64decode(board.ssh("base64 /tmp/seen.yuyv").stdout)
+    return cv2.cvtColor(np.frombuffer(raw, np.uint8).reshape(480, 640, 2), cv2.COLOR_YUV2BGR_YUYV)
+
+
+def told(board: Board) -> str:
+    """What the service has told the journal since the board was switched on."""
+    return board.ssh("journalctl -b -u garmentcam -t garmentcam -o cat --no-pager").stdout
+
+
+def wait_until_told(board: Board, words: str, times: int = 1) -> None:
+    deadline = time.monotonic() + SLOW_S
+    while told(board).count(words) < times:
+        assert time.monotonic() < deadline, told(board)
+        time.sleep(2)
+
+
+def test_its_labels_are_those_of_the_workstation(seeing: Board, pictures: list[Path], tmp_path: Path):
+    """Of the very frames that its camera gives: a photograph shown to it, read back from it, classified here."""
+    for number, picture in enumerate(pictures):
+        seeing.camera("picture", picture)
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), what_it_sees(seeing))
+        here = json.loads(device_command("classify", "--json", path).stdout)
+        for there in newest_answers(seeing):
+            print(f"{picture.name}: {there['label']} {there['score']:.3f} there, {here['label']} {here['score']:.3f}")
+            assert there["label"] == here["label"]
+            assert there["score"] == pytest.approx(here["score"], abs=0.05)
+
+
+def test_unplugged_and_stuck_under_load_it_comes_back_and_says_so_once(seeing: Board, workstation: Workstation):
+    logs = read_logs(seeing)
+    seeing.ssh("for n in 1 2; do sudo systemd-run -q --unit=load$n --collect sh -c 'while :; do :; done'; done")
+    try:
+        seeing.camera("card")
+        lost, back = "trying again until it is back", "/dev/video0: back after "
+        for number, what in enumerate(("unplug", "stall"), 1):
+            newest_answers(seeing, 1)
+            seeing.camera(what)
+            wait_until_told(seeing, lost, number)
+            if what == "stall":
+                seeing.camera("go on")
+            wait_until_told(seeing, back, number)
+            newest_answers(seeing, 1)
+        assert told(seeing).count("gave no frame for 2 s or was unplugged; check its cable") == 2
+        assert told(seeing).count(lost) == 2
+    finally:
+        seeing.ssh("sudo systemctl stop load1 load2")
+    assert_logs_intact(seeing, logs)
+    assert "gaps: 2 without the camera" in workstation.run("logs", seeing)
+
+
+def test_a_camera_that_is_missing_at_start_and_appears_later(seeing: Board, workstation: Workstation):
+    seeing.ssh("sync")
+    logs = read_logs(seeing)
+    seeing.power_cut()
+    seeing.boot()  # Its kernel makes no camera by itself.
+    said = workstation.run("deploy", seeing, status=1)
+    assert "stop: camera.source /dev/video0 is not there (no camera at all is): plug it in" in said
+    wait_until_told(seeing, "error: camera.source /dev/video0: no such device", 2)
+    said = workstation.run("doctor", seeing)
+    assert "wrong: the service " in said
+    assert "error: camera.source /dev/video0: no such device" in said
+    seeing.camera("card")
+    assert_answers(seeing, SLOW_S)
+    assert_logs_intact(seeing, logs)
+
+
+def test_a_clock_from_1970_is_told_and_does_no_harm(seeing: Board, workstation: Workstation):
+    logs = read_logs(seeing)
+    workstation.name_model("of 1970")
+    seeing.ssh("sudo date -s '1970-01-01 00:10:00'")
+    try:
+        said = workstation.run("deploy", seeing)
+        assert "note: its clock says 1970-01-01 00:1" in said
+        assert settled(seeing, SLOW_S)["service"] == "active"
+        assert_answers(seeing, SLOW_S)
+        assert "the service is well" in workstation.run("doctor", seeing)
+    finally:
+        seeing.ssh(f"sudo date -s @{int(time.time())}")
+    assert_answers(seeing, SLOW_S)
+    assert_logs_intact(seeing, logs)
+
+
+def test_after_a_power_cut_of_the_whole_machine_a_release_that_works_runs(seeing: Board, workstation: Workstation):
+    seed = int(os.environ.get("SEED") or time.time())
+    print(f"QEMU_POWER_CUTS={POWER_CUTS} SEED={seed}")
+    moments = random.Random(seed)
+    for number in range(POWER_CUTS):
+        seeing.ssh("sync")
+        logs = read_logs(seeing)
+        before = settled(seeing, SLOW_S)["current"]
+        workstation.name_model(f"cut {number}")
+        deploy = workstation.start("deploy", seeing)
+        after_s = moments.uniform(1, 40)
+        time.sleep(after_s)
+        seeing.power_cut()
+        said = deploy.communicate(timeout=SLOW_S)[0]
+        seeing.boot()
+        seeing.camera("card")
+        there = settled(seeing, SLOW_S)
+        print(f"{said}cut {number} after {after_s:.1f} s: {there['current']} runs")
+        assert "Traceback" not in said
+        assert there["current"] == before or there["current"] in there["order"]
+        assert_answers(seeing, SLOW_S)
+        assert_logs_intact(seeing, logs)
+        workstation.run("deploy", seeing)
+        assert settled(seeing, SLOW_S)["current"] != before
+
+
+def test_too_little_memory_is_told(bookworm: Board, workstation: Workstation):
+    small = Board("bookworm-arm64", 2252, memory_mb=256)
+    try:
+        small.boot("fresh")
+        small.camera("card")
+        said = workstation.run("deploy", small, status=1)
+        assert "MB of memory available of " in said
+        assert "needs 200 MB: stop other services" in said
+        assert settled(small)["releases"] == {}
+    finally:
+        small.power_cut()
+
+
+def test_todays_system_gets_the_runtime_that_it_has(trixie: Board, workstation: Workstation, pictures: list[Path]):
+    """Debian 13: Python 3.13, for which there is LiteRT only."""
+    trixie.camera("picture", pictures[0])
+    workstation.run("deploy", trixie)
+    header = json.loads(next(iter(read_logs(trixie).values())).splitlines()[0])
+    assert header["runtime"].startswith("litert 2")
+    assert header["versions"]["python"].startswith("3.13.")
+    assert len({answer["label"] for answer in newest_answers(trixie)}) == 1
+
+
+def test_what_takes_too_much_memory_is_ended_and_started_again(trixie: Board, workstation: Workstation):
+    assert "limits no memory" not in workstation.run("deploy", trixie)
+    logs = read_logs(trixie)
+    assert int(trixie.ssh("systemctl show -P MemoryMax garmentcam").stdout) == 400 * 2**20
+    trixie.ssh("sudo systemctl set-property --runtime garmentcam MemoryMax=20M")
+    deadline = time.monotonic() + SLOW_S
+    while "Failed with result 'oom-kill'" not in trixie.ssh("journalctl -b -u garmentcam -o cat --no-pager").stdout:
+        assert time.monotonic() < deadline
+        time.sleep(2)
+    assert "the service ended by itself and was started again" in workstation.run("doctor", trixie)
+    trixie.ssh("sudo systemctl set-property --runtime garmentcam MemoryMax=400M")
+    assert_answers(trixie, SLOW_S)
+    assert_logs_intact(trixie, logs)

@@ -1,0 +1,85 @@
+"""How long a deploy to an emulated board takes, beside what the emulator itself takes for the same bytes.
+
+`make board-times`, as root: prints a table for the README. BOARD=trixie-arm64 asks the other system.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Callable
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from tabulate import tabulate  # noqa: E402
+
+from board.qemu import Board  # noqa: E402
+from board.workstation import Workstation  # noqa: E402
+from deploy.config import load_deploy_config  # noqa: E402
+from deploy.facts import BoardFacts  # noqa: E402
+from deploy.release import make_release  # noqa: E402
+from deploy.wheelhouse import wheelhouse_for  # noqa: E402
+from device.machine import machine_name  # noqa: E402
+
+
+def seconds(act: Callable[[], object]) -> float:
+    started = time.monotonic()
+    act()
+    return time.monotonic() - started
+
+
+def main() -> None:
+    board = Board(port=2254)
+    with tempfile.TemporaryDirectory() as name:
+        workstation = Workstation(Path(name))
+        workstation.configure(health_s=600)
+        board.power_cut()
+        board.boot("resume")
+        try:
+            rows = measure(board, workstation)
+        finally:
+            board.power_cut()
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    load = os.getloadavg()[1]
+    print(tabulate(rows, headers=["", "s", "bytes sent, MB"], tablefmt="github", floatfmt=".1f"))
+    print(f"\n{board.name}, emulated on {machine_name()}, {os.cpu_count()} cores (load {load:.1f}), {date}")
+
+
+def measure(board: Board, workstation: Workstation) -> list[tuple[str, float, float | None]]:
+    facts = BoardFacts().process(board.ssh(BoardFacts().command("synthetic://"), input=_probe()).stdout.splitlines())
+    assert facts is not None
+    wheels = wheelhouse_for(facts.target)  # Downloaded once, and not counted.
+    deploy, config, text = load_deploy_config(workstation.folder / "config.yaml")
+    folder = workstation.folder / "release"
+    release = make_release(folder, config, deploy, text, workstation.folder / "model" / "model.tflite")
+
+    def copy(number: int, *folders: Path) -> None:
+        words = ["rsync", "-r", "--rsh", f"ssh -F {board.ssh_config}", *folders, f"board:/tmp/bare{number}/"]
+        subprocess.run(words, check=True)
+
+    mb = release.size_bytes / 1e6, wheels.size_bytes / 1e6
+    rows: list[tuple[str, float, float | None]] = [
+        ("a bare ssh login", min(seconds(lambda: board.ssh("true")) for _ in range(3)), None),
+        ("a bare rsync of code, model and packages", seconds(lambda: copy(1, folder, wheels.folder)), sum(mb)),
+        ("a bare rsync of code and model", seconds(lambda: copy(2, folder)), mb[0]),
+    ]
+    board.ssh("rm -r /tmp/bare*")
+    rows.append(("first deploy", seconds(lambda: workstation.run("deploy", board)), sum(mb)))
+    rows.append(("second deploy, nothing changed", seconds(lambda: workstation.run("deploy", board)), 0.0))
+    workstation.name_model("another")
+    rows.append(("a deploy of another model", seconds(lambda: workstation.run("deploy", board)), None))
+    return rows
+
+
+def _probe() -> str:
+    return (ROOT / "deploy" / "board" / "probe.py").read_text()
+
+
+if __name__ == "__main__":
+    main()

@@ -10,8 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Sequence
 
-from benchmarks.report import draw_pareto, render
-from benchmarks.suite import FULL, QUICK, measure
+from benchmarks.pareto import draw_pareto
+from benchmarks.report import render
+from benchmarks.suite import FULL, QUICK, find_zoo, measure
 from device.config import ModelConfig
 from device.errors import GarmentcamError
 from device.machine import machine_name
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--model", type=Path, default=Path(ModelConfig().path), metavar="TFLITE", help="default: what ships"
     )
     parser.add_argument(
-        "--also", type=Path, action="append", default=[], metavar="TFLITE", help="another model; repeatable"
+        "--also", type=Path, action="append", metavar="TFLITE", help="another model; repeatable (default: all in runs/)"
     )
     parser.add_argument(
         "--mediapipe", metavar="PYTHON", help="a Python that has MediaPipe and Pillow, to measure it, too"
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     effort = QUICK if options.quick else FULL
     load = os.getloadavg()[0]
     try:
-        others = [path.absolute() for path in options.also]
+        also = find_zoo(Path("runs")) if options.also is None else options.also
+        others = [path.absolute() for path in also]
         measured = measure(
             options.model.absolute(), others, effort, options.mediapipe, lambda text: print(text, file=sys.stderr)
         )

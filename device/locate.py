@@ -108,8 +108,8 @@ def _distances_to_border(small: Array) -> Array:
     """
     borders = small.take(_BORDERS)
     borders.sort(axis=1)
-    # Of whole numbers, halves and 64ths: exact, in whatever order they are added. A product spreads them over the levels
-    # without the memory that numpy's broadcasting asks for each time.
+    # Of whole numbers, halves and 64ths: exact, in whatever order they are added. A product spreads them over the
+    # levels without the memory that numpy's broadcasting asks for each time.
     lines = _LINES.copy()
     lines[:, 1] += (borders.astype(np.float32) @ _SORTED_SUMS).T.ravel()
     over_levels = np.matmul(lines, _LEVELS, out=_OVER_LEVELS.take((8, 256)))

@@ -1,7 +1,7 @@
 """Images a second of the camera's recipe, and of plain `fit` on the same Keras model without augmentation.
 
 `python -m training.throughput [STEPS]`, in a process of its own, prints one JSON object. What the pictures show costs
-nothing in either, so made-up ones do; `fit` is timed before and after the recipe, for a machine may slow down meanwhile.
+nothing in either, so made-up ones do; `fit` is timed before and after the recipe, for a machine may slow down.
 """
 
 from __future__ import annotations

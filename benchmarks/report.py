@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
@@ -217,8 +216,8 @@ def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
         )
     lines.append("- The recipes squash the whole frame; ours looks for the garment first. All use the shipped model.")
     lines.append(
-        "- `floor` is one read of the gray plane (`cv2.mean`), then a bare `invoke()`, timed as one; the shipped file asks "
-        "itself the image and its mirror image in that one call."
+        "- `floor` is one read of the gray plane (`cv2.mean`), then a bare `invoke()`, timed as one; the shipped file "
+        "asks itself the image and its mirror image in that one call."
     )
     lines.append(
         "- `as meant`: on so many of the 40 frames the recipe says what our classifier says of the recipe's own 28x28."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
+from tabulate import tabulate
 
 from benchmarks.recipes import LEAST_CODE, RECIPES
 from benchmarks.suite import spread
@@ -104,10 +105,17 @@ def fastest_recipe(rounds: Dict[str, Any], runtime: str) -> tuple[str, Array]:
     return _RECIPES[best], np.divide(theirs[best], ours)
 
 
+def target_table(measured: Dict[str, Any], runtimes: Sequence[str]) -> str:
+    """Every target with its ratio, and which of its marks that reaches, as Markdown."""
+    table = [
+        [row.what, row.runtime, _with_spread(row), _target(row, row.must), _target(row, row.aim), row.verdict]
+        for row in rows(measured, runtimes)
+    ]
+    return str(tabulate(table, ["what", "runtime", "ratio", "must", "aim", "reaches"], tablefmt="github"))
+
+
 def render(measured: Dict[str, Any], runtimes: Sequence[str], about: str) -> str:
     """reports/bench.md."""
-    from tabulate import tabulate
-
     lines = [
         "# Benchmark",
         "",
@@ -116,11 +124,7 @@ def render(measured: Dict[str, Any], runtimes: Sequence[str], about: str) -> str
         "Medians of ratios taken in turns; in brackets the 10th and 90th percentile.",
         "",
     ]
-    table = [
-        [row.what, row.runtime, _with_spread(row), _target(row, row.must), _target(row, row.aim), row.verdict]
-        for row in rows(measured, runtimes)
-    ]
-    lines += [tabulate(table, ["what", "runtime", "ratio", "must", "aim", "reaches"], tablefmt="github"), ""]
+    lines += [target_table(measured, runtimes), ""]
     for runtime in runtimes:
         lines += [f"## A frame, back to back, {measured['rounds'][f'answers {runtime}'][0]['runtime']}", ""]
         lines += [tabulate(list(_frames(measured["rounds"], runtime)), _FRAME_NAMES, tablefmt="github"), ""]

@@ -17,6 +17,7 @@ import numpy as np
 from device.arrays import Array
 from device.bench import measure_all, plan, summarize
 from device.config import Config
+from device.errors import ModelError
 from device.health import HealthReader
 from device.images import write_image
 from device.model_card import card_path, read_card
@@ -55,10 +56,10 @@ def measure(
         say(f"round {number + 1} of {effort.rounds}")
         for runtime in runtimes:
             same = {"model": str(model), "runtime": runtime}
-            found = work("answers", **same, threads=1, rounds=effort.passes)
+            found = needed("answers", **same, threads=1, rounds=effort.passes)
             rounds.setdefault(f"answers {runtime}", []).append(found)
             for name, still, rest in (("moving", False, False), ("still", True, False), ("resting", True, True)):
-                found = work("paced", **same, seconds=effort.paced_s, still=still, rest=rest)
+                found = needed("paced", **same, seconds=effort.paced_s, still=still, rest=rest)
                 rounds.setdefault(f"{name} {runtime}", []).append(found)
         for recipe, python in (("full_tensorflow", sys.executable), ("mediapipe_classifier", mediapipe)):
             if python is not None:
@@ -70,9 +71,9 @@ def measure(
         same = {"model": str(model), "runtime": runtime}
         once[f"start {runtime}"] = starts(model, runtime, effort.starts)
         once[f"memory {runtime}"] = memory(model, runtime)
-        once[f"batch {runtime}"] = work("batch", **same, images=effort.images)
-        once[f"allocations {runtime}"] = work("allocations", **same)
-        once[f"wake {runtime}"] = work("wake", **same, times=effort.wakes)
+        once[f"batch {runtime}"] = needed("batch", **same, images=effort.images)
+        once[f"allocations {runtime}"] = needed("allocations", **same)
+        once[f"wake {runtime}"] = needed("wake", **same, times=effort.wakes)
     say("training")
     once["training"] = training(effort.training_steps)
     say("runtimes, types and threads")
@@ -88,6 +89,14 @@ def measure(
 def work(name: str, python: str = sys.executable, **arguments: Any) -> Dict[str, Any]:
     """What a worker found, or {"error": its last words}."""
     return _json_of([python, "-m", "benchmarks.worker", name], json.dumps(arguments))
+
+
+def needed(name: str, **arguments: Any) -> Dict[str, Any]:
+    """What a worker found. Raises ModelError when it found nothing."""
+    found = work(name, **arguments)
+    if "error" in found:
+        raise ModelError(f"benchmarks.worker {name}, {arguments['runtime']}: {found['error']}")
+    return found
 
 
 def _json_of(command: Sequence[str], given: str = "") -> Dict[str, Any]:

@@ -36,12 +36,9 @@ report: .venv/dev  ## report on latency logs: make report LOG=logs/... (a log or
 	@$(PY) -m device report $(or $(LOG),$(shell ls -t logs/*.jsonl 2>/dev/null | head -1),logs/none-yet.jsonl)
 
 .PHONY: bench
-bench: .venv/dev  ## measure ours, floors and what people use instead: make bench ALSO="a.tflite b.tflite" (more models)
-	@$(PY) -m benchmarks $(addprefix --also ,$(ALSO)) $(if $(MEDIAPIPE),--mediapipe $(MEDIAPIPE)) $(if $(QUICK),--quick)
-
-.PHONY: bench-board
-bench-board: .venv/device  ## measure this machine with every runtime and number of threads
-	@$(PY) -m device bench
+bench: .venv/dev  ## measure ours, floors and what people use instead: reports/bench.md (README=README.md: there, too)
+	@$(PY) -m benchmarks $(addprefix --also ,$(ALSO)) $(if $(MEDIAPIPE),--mediapipe $(MEDIAPIPE)) $(if $(QUICK),--quick) \
+	  $(if $(README),--readme $(README))
 
 .PHONY: cameras
 cameras: .venv/device  ## list the cameras that are there

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Sequence
 
-from benchmarks.report import draw_pareto, render
-from benchmarks.suite import FULL, QUICK, measure
+from benchmarks.pareto import draw_pareto
+from benchmarks.readme import block, with_block
+from benchmarks.report import render
+from benchmarks.suite import FULL, QUICK, find_zoo, measure
 from device.config import ModelConfig
 from device.errors import GarmentcamError
 from device.machine import machine_name
@@ -27,18 +30,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--model", type=Path, default=Path(ModelConfig().path), metavar="TFLITE", help="default: what ships"
     )
     parser.add_argument(
-        "--also", type=Path, action="append", default=[], metavar="TFLITE", help="another model; repeatable"
+        "--also", type=Path, action="append", metavar="TFLITE", help="another model; repeatable (default: all in runs/)"
     )
     parser.add_argument(
         "--mediapipe", metavar="PYTHON", help="a Python that has MediaPipe and Pillow, to measure it, too"
     )
     parser.add_argument("--quick", action="store_true", help="a little of each: to see that it works")
     parser.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR")
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help="put the table between this file's bench marks, too"
+    )
     options = parser.parse_args(arguments)
     effort = QUICK if options.quick else FULL
     load = os.getloadavg()[0]
     try:
-        others = [path.absolute() for path in options.also]
+        if options.readme:
+            with_block(options.readme.read_text(), "")  # Before the minutes of measuring, not after them.
+        also = find_zoo(Path("runs")) if options.also is None else options.also
+        others = [path.absolute() for path in also]
         measured = measure(
             options.model.absolute(), others, effort, options.mediapipe, lambda text: print(text, file=sys.stderr)
         )
@@ -46,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     about = (
-        f"`make bench`, {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {machine_name()}, "
-        f"{os.cpu_count()} processors, load {load:.1f} before; the model "
+        f"`make bench`{' in quick mode' if options.quick else ''}, {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, "
+        f"{machine_name()}, {os.cpu_count()} processors, load {load:.1f} before; the model "
         f"`{measured['cards'][str(options.model.absolute())]['name']}`."
     )
     options.out.mkdir(parents=True, exist_ok=True)
@@ -55,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (options.out / "bench.md").write_text(text)
     (options.out / "bench.json").write_text(json.dumps({"about": about, **measured}))
     draw_pareto(measured, options.out / "bench.png")
+    if options.readme:
+        new = block(measured, installed_runtimes(), about)
+        options.readme.write_text(with_block(options.readme.read_text(), new))
+        shutil.copy(options.out / "bench.png", options.readme.parent / "docs" / "bench.png")
     print(text)
     return 0
 

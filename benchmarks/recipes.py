@@ -30,8 +30,7 @@ def label_image(interpreter_class: Any, model: Path, folder: Path) -> Recipe:
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
 
     def answer(bgr: Array) -> str:
-        picture = Image.fromarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)).convert("L")
-        return _invoke(interpreter, inputs, outputs, np.asarray(picture.resize((28, 28))))
+        return _invoke(interpreter, inputs, outputs, _pillow(bgr, folder))
 
     return answer
 
@@ -40,11 +39,10 @@ def picamera2_example(interpreter_class: Any, model: Path, folder: Path) -> Reci
     """picamera2's examples/tensorflow/real_time.py: the gray of a small stream, an interpreter for each frame."""
 
     def answer(bgr: Array) -> str:
-        gray = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         interpreter = interpreter_class(model_path=str(model), num_threads=4)
         interpreter.allocate_tensors()
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        return _invoke(interpreter, inputs, outputs, cv2.resize(gray, (28, 28)))
+        return _invoke(interpreter, inputs, outputs, _opencv(bgr, folder))
 
     return answer
 
@@ -54,13 +52,9 @@ def file_a_frame(interpreter_class: Any, model: Path, folder: Path) -> Recipe:
     interpreter = interpreter_class(model_path=str(model))
     interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    path = folder / "frame.jpg"
 
     def answer(bgr: Array) -> str:
-        cv2.imwrite(str(path), bgr)
-        with Image.open(path) as picture:
-            image = np.asarray(picture.convert("L").resize((28, 28), Image.Resampling.LANCZOS))
-        return _invoke(interpreter, inputs, outputs, image)
+        return _invoke(interpreter, inputs, outputs, _through_a_file(bgr, folder))
 
     return answer
 
@@ -101,10 +95,28 @@ def nothing_else(interpreter_class: Any, model: Path, folder: Path) -> Recipe:
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
 
     def answer(bgr: Array) -> str:
-        small = cv2.cvtColor(cv2.resize(bgr, (28, 28)), cv2.COLOR_BGR2GRAY)
-        return _invoke(interpreter, inputs, outputs, small)
+        return _invoke(interpreter, inputs, outputs, _four_pixels(bgr, folder))
 
     return answer
+
+
+def _pillow(bgr: Array, folder: Path) -> Array:
+    return np.asarray(Image.fromarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)).convert("L").resize((28, 28)))
+
+
+def _opencv(bgr: Array, folder: Path) -> Array:
+    return cv2.resize(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), (28, 28))
+
+
+def _through_a_file(bgr: Array, folder: Path) -> Array:
+    path = folder / "frame.jpg"
+    cv2.imwrite(str(path), bgr)
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("L").resize((28, 28), Image.Resampling.LANCZOS))
+
+
+def _four_pixels(bgr: Array, folder: Path) -> Array:
+    return cv2.cvtColor(cv2.resize(bgr, (28, 28)), cv2.COLOR_BGR2GRAY)
 
 
 RECIPES: Dict[str, Callable[[Any, Path, Path], Recipe]] = {
@@ -113,6 +125,14 @@ RECIPES: Dict[str, Callable[[Any, Path, Path], Recipe]] = {
     "a JPEG file a frame": file_a_frame,
     LEAST_CODE: nothing_else,
 }
+
+SEEN: Dict[str, Callable[[Array, Path], Array]] = {
+    "label_image": _pillow,
+    "picamera2's example": _opencv,
+    "a JPEG file a frame": _through_a_file,
+    LEAST_CODE: _four_pixels,
+}
+"""What each shows the model: BGR frame, a folder of its own -> uint8 (28, 28)."""
 
 
 def _invoke(interpreter: Any, inputs: Any, outputs: Any, image: Array) -> str:

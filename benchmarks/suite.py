@@ -11,18 +11,23 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
+import msgspec
 import numpy as np
 
 from device.arrays import Array
 from device.bench import measure_all, plan, summarize
 from device.config import Config
+from device.errors import ModelError
 from device.health import HealthReader
 from device.images import write_image
 from device.model_card import card_path, read_card
 from device.runtime import installed_runtimes
 
+_REPRODUCED = Path("reports/reproduce.json")
 _MODULES = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 _TIMEOUT_S = 600.0
+_SETTING_S = 1.0
+"""Seconds of each setting, back to back and paced, in each of two rounds: there are many models."""
 
 
 class Effort(NamedTuple):
@@ -33,10 +38,12 @@ class Effort(NamedTuple):
     paced_s: float
     starts: int
     images: int
+    wakes: int
+    training_steps: int
 
 
-FULL = Effort(rounds=2, passes=4, paced_s=12.0, starts=10, images=10_000)
-QUICK = Effort(rounds=1, passes=1, paced_s=2.0, starts=2, images=1000)
+FULL = Effort(rounds=2, passes=4, paced_s=6.0, starts=10, images=10_000, wakes=6, training_steps=60)
+QUICK = Effort(rounds=1, passes=1, paced_s=2.0, starts=2, images=1000, wakes=2, training_steps=2)
 
 
 def measure(
@@ -49,10 +56,10 @@ def measure(
         say(f"round {number + 1} of {effort.rounds}")
         for runtime in runtimes:
             same = {"model": str(model), "runtime": runtime}
-            found = work("answers", **same, threads=1, rounds=effort.passes)
+            found = needed("answers", **same, threads=1, rounds=effort.passes)
             rounds.setdefault(f"answers {runtime}", []).append(found)
             for name, still, rest in (("moving", False, False), ("still", True, False), ("resting", True, True)):
-                found = work("paced", **same, seconds=effort.paced_s, still=still, rest=rest)
+                found = needed("paced", **same, seconds=effort.paced_s, still=still, rest=rest)
                 rounds.setdefault(f"{name} {runtime}", []).append(found)
         for recipe, python in (("full_tensorflow", sys.executable), ("mediapipe_classifier", mediapipe)):
             if python is not None:
@@ -64,12 +71,16 @@ def measure(
         same = {"model": str(model), "runtime": runtime}
         once[f"start {runtime}"] = starts(model, runtime, effort.starts)
         once[f"memory {runtime}"] = memory(model, runtime)
-        once[f"batch {runtime}"] = work("batch", **same, images=effort.images)
-        once[f"allocations {runtime}"] = work("allocations", **same)
+        once[f"batch {runtime}"] = needed("batch", **same, images=effort.images)
+        once[f"allocations {runtime}"] = needed("allocations", **same)
+        once[f"wake {runtime}"] = needed("wake", **same, times=effort.wakes)
+    say("training")
+    once["training"] = training(effort.training_steps)
     say("runtimes, types and threads")
     reader = HealthReader()
     before = reader.read()
     jobs = plan(Config(), [model, *others], quick=effort is QUICK)
+    jobs = [msgspec.structs.replace(job, least_s=min(job.least_s, _SETTING_S), least_frames=10) for job in jobs]
     settings = summarize(measure_all(jobs), Config(), [before, reader.read()])
     cards = {str(path): card_facts(path) for path in (model, *others)}
     return {"rounds": rounds, "once": once, "settings": settings, "cards": cards}
@@ -77,24 +88,44 @@ def measure(
 
 def work(name: str, python: str = sys.executable, **arguments: Any) -> Dict[str, Any]:
     """What a worker found, or {"error": its last words}."""
-    done = subprocess.run(
-        [python, "-m", "benchmarks.worker", name],
-        input=json.dumps(arguments).encode(),
-        capture_output=True,
-        check=False,
-        timeout=_TIMEOUT_S,
-    )
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip().splitlines()
-        return {"error": words[-1] if words else f"ended with {done.returncode}"}
-    found: Dict[str, Any] = json.loads(done.stdout)
+    return _json_of([python, "-m", "benchmarks.worker", name], json.dumps(arguments))
+
+
+def needed(name: str, **arguments: Any) -> Dict[str, Any]:
+    """What a worker found. Raises ModelError when it found nothing."""
+    found = work(name, **arguments)
+    if "error" in found:
+        raise ModelError(f"benchmarks.worker {name}, {arguments['runtime']}: {found['error']}")
     return found
 
 
+def _json_of(command: Sequence[str], given: str = "") -> Dict[str, Any]:
+    """The last line that it prints, or {"error": its last words}."""
+    done = subprocess.run(command, input=given.encode(), capture_output=True, check=False, timeout=_TIMEOUT_S)
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        return {"error": words[-1] if words else f"ended with {done.returncode}"}
+    found: Dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def find_zoo(folder: Path) -> List[Path]:
+    """The models under `folder` that have their card beside them, in order: what the training left there."""
+    return sorted(path for path in folder.rglob("*.tflite") if card_path(path).exists())
+
+
+def training(steps: int) -> Dict[str, Any]:
+    """Images a second of the camera's recipe and of plain `fit`, or {"error": why not}."""
+    return _json_of([sys.executable, "-m", "training.throughput", str(steps)])
+
+
 def card_facts(model: Path) -> Dict[str, Any]:
-    """Name, bytes and the measured accuracies of a model, as its card says."""
+    """Name, bytes and the measured accuracies of a model, as its card or the report of `make reproduce` says."""
     card = read_card(card_path(model))
-    accuracies = {entry.dataset: entry.value for entry in card.measurements if "accuracy" in entry.metric}
+    accuracies = {entry.dataset: entry.value for entry in card.measurements if entry.metric == "accuracy"}
+    if not accuracies and _REPRODUCED.exists():
+        found = {row["file"]: row["accuracy"] for row in json.loads(_REPRODUCED.read_text())}
+        accuracies = {"Fashion-MNIST test": found[model.name]} if model.name in found else {}
     return {"name": card.name, "bytes": card.size_bytes, "input": card.input.dtype, "accuracies": accuracies}
 
 

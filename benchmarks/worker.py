@@ -19,29 +19,23 @@ import cv2
 import msgspec
 import numpy as np
 
-from benchmarks.frames import moving_frames, still_frames
+from benchmarks.frames import moving_frames
+from benchmarks.pacing import paced, wake
 from device.arrays import Array
-from device.cameras.pace import Pace
 from device.classifier import Classifier
-from device.config import LogConfig, MotionConfig
+from device.config import LogConfig
 from device.decision import Decision
 from device.frame import Frame
 from device.latency_log import LatencyLog
-from device.latency_read import read_run
 from device.loop import run
-from device.motion import MotionGate
 from device.preprocess import preprocessing
 from device.records import new_header
 from device.sinks import AnswerPrinter, LastResult, Progress, Score
-from device.systemd import ServiceNotifier
-
-RATE_HZ = 30.0
-_WARMUP_S = 0.5
 
 
 def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, Any]:
     """Floor, ours and the recipes, frame by frame in turns, each run twice and the second time counted."""
-    from benchmarks.recipes import RECIPES
+    from benchmarks.recipes import RECIPES, SEEN
 
     classifier = Classifier(Path(model), runtime, threads)
     preprocess = preprocessing(classifier.card.preprocessing)
@@ -49,6 +43,10 @@ def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, An
     interpreter_class = classifier.runtime.module.Interpreter
     bare = interpreter_class(model_path=model, num_threads=threads)
     bare.allocate_tensors()
+
+    def floor(gray: Array) -> None:
+        cv2.mean(gray)
+        bare.invoke()
 
     def ours(pixels: Array) -> str:
         prediction = classifier(preprocess(pixels))
@@ -61,14 +59,30 @@ def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, An
         cases: Dict[str, Callable[[Any], Any]] = {
             "invoke": lambda frame: bare.invoke(),
             "read": lambda frame: cv2.mean(frame.gray),
+            "floor": lambda frame: floor(frame.gray),
             "ours, BGR": lambda frame: ours(frame.bgr),
             "ours, Y": lambda frame: ours(frame.gray),
             **{name: _of_bgr(recipe) for name, recipe in recipes.items()},
         }
         times = in_turns(cases, shown, rounds)
-        answering = {name: case for name, case in cases.items() if name not in ("invoke", "read")}
+        answering = {name: case for name, case in cases.items() if name not in ("invoke", "read", "floor")}
         labels = {name: [str(case(frame)) for frame in shown] for name, case in answering.items()}
-    return {"runtime": str(classifier.runtime), "times": times, "labels": labels, "truth": [f.truth for f in shown]}
+        # What a recipe answers, and what our classifier does on the very picture that the recipe makes for its model.
+        as_meant = {
+            name: sum(
+                label == classifier(see(frame.bgr, Path(folder))).label
+                for label, frame in zip(labels[name], shown, strict=True)
+            )
+            for name, see in SEEN.items()
+        }
+    truth = [frame.truth for frame in shown]
+    return {
+        "runtime": str(classifier.runtime),
+        "times": times,
+        "labels": labels,
+        "as_meant": as_meant,
+        "truth": truth,
+    }
 
 
 def _of_bgr(recipe: Callable[[Array], str]) -> Callable[[Any], str]:
@@ -82,61 +96,6 @@ def alone(recipe: str, model: str, rounds: int) -> Dict[str, Any]:
     shown = moving_frames()
     times = in_turns({recipe: lambda frame: answer(frame.bgr)}, shown, rounds)
     return {"times": times, "labels": [answer(frame.bgr) for frame in shown], "truth": [frame.truth for frame in shown]}
-
-
-def paced(model: str, runtime: str, seconds: float, still: bool, rest: bool) -> Dict[str, Any]:
-    """The loop of `run` with its sinks and its log, at the camera's rate on ready frames: times and processor time."""
-    classifier = Classifier(Path(model), runtime)
-    decision = Decision(classifier.card.unsure_below, 0.3, 0.15)
-    pictures = still_frames() if still else [frame.gray for frame in moving_frames()]
-    names = ("source", "model", "model_sha256", "preprocessing", "runtime", "config_sha256", "machine")
-    header = new_header(**dict.fromkeys(names, ""), threads=1, versions={})
-    started: List[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        settings = LogConfig(keep_free_mb=0, warmup_s=_WARMUP_S)
-        with LatencyLog(Path(folder), header, settings) as log, Progress(0) as progress:
-            sinks = (log, AnswerPrinter(lambda line: None), progress, LastResult(), Score(), ServiceNotifier({}))
-            gate = MotionGate(MotionConfig(rest=True, still_s=_WARMUP_S), log.idle) if rest else None
-            frames = _at_camera_rate(pictures, seconds, started)
-            run(frames, classifier, decision, sinks, gate=gate, warmup_s=_WARMUP_S)
-            used_s = time.process_time() - started[0]
-        found = read_run(log.path)
-    own_ns = [
-        frame.decision_ns + frame.sinks_ns for frame in found.frames if not frame.warmup and frame.sinks_ns is not None
-    ]
-    total_ns = [frame.total_ns for frame in found.frames if not frame.warmup]
-    floor = [] if still else _paced_floor(classifier, model, pictures, min(seconds, 8.0))
-    return {
-        "cpu_s_an_hour": used_s / seconds * 3600,
-        "total": [ns / 1000 for ns in total_ns],
-        "own": [ns / 1000 for ns in own_ns],
-        "floor": floor,
-    }
-
-
-def _at_camera_rate(pictures: Sequence[Array], seconds: float, started: List[float]) -> Iterator[Frame]:
-    """`started` gets the processor time at which the warm-up was over."""
-    pace = Pace(RATE_HZ)
-    sequence = -1
-    warm = round(2 * _WARMUP_S * RATE_HZ)
-    last = warm + round(seconds * RATE_HZ)
-    while sequence < last:
-        sequence, captured_ns = pace.wait(sequence + 1)
-        if sequence >= warm and not started:
-            started.append(time.process_time())
-        yield Frame(pictures[sequence % len(pictures)], sequence, captured_ns)
-
-
-def _paced_floor(classifier: Classifier, model: str, pictures: Sequence[Array], seconds: float) -> List[float]:
-    bare = classifier.runtime.module.Interpreter(model_path=model, num_threads=1)
-    bare.allocate_tensors()
-    times = []
-    for frame in _at_camera_rate(pictures, seconds, []):
-        start_ns = time.perf_counter_ns()
-        cv2.mean(frame.pixels)
-        bare.invoke()
-        times.append((time.perf_counter_ns() - start_ns) / 1000)
-    return times[round(2 * _WARMUP_S * RATE_HZ) :]
 
 
 def batch(model: str, runtime: str, images: int) -> Dict[str, Any]:
@@ -224,7 +183,7 @@ def in_turns(cases: Dict[str, Callable[[Any], Any]], shown: Sequence[Any], round
 
 
 WORK: Dict[str, Callable[..., Dict[str, Any]]] = {
-    work.__name__: work for work in (answers, alone, paced, batch, allocations)
+    work.__name__: work for work in (answers, alone, paced, wake, batch, allocations)
 }
 
 

@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
     from device.sinks import AnswerPrinter, LastResult, Progress, Score
     from device.systemd import ServiceNotifier
 
-    # A frame is small: waking threads for it makes no answer faster, and takes a third more of the processors.
+    # A frame is small: waking threads for it makes no answer faster, and takes more processor time.
     cv2.setNumThreads(1)
     config = _settings(options)
     classifier = _open_classifier(config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from typing import Callable, Mapping
 
@@ -38,6 +37,8 @@ class ServiceNotifier:
             self._told_ns = now_ns
 
     def _send(self, text: str) -> None:
+        import socket
+
         # A manager that does not listen is no reason to stop answering.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to_manager:
             to_manager.setblocking(False)

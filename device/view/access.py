@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +22,8 @@ def is_own_host(host_header: str, configured: str) -> bool:
     A foreign page can make its own name resolve to this machine (DNS rebinding) and would then be of our origin. The
     browser still sends that name; an address it sends only where a person or a link asked for it.
     """
+    import socket
+
     name = _without_port(host_header).lower().rstrip(".")
     own = socket.gethostname().lower()
     return _address(name) is not None or name in ("localhost", own, f"{own}.local", configured.lower())
@@ -32,16 +31,23 @@ def is_own_host(host_header: str, configured: str) -> bool:
 
 def token_matches(given: str, token: str) -> bool:
     """Compare in constant time."""
+    import hmac
+
     return hmac.compare_digest(given.encode(), token.encode())
 
 
 def cookie_for(token: str) -> str:
     """What the browser keeps in place of the token: it outlives a restart, and does not give the token away."""
+    import hashlib
+    import hmac
+
     return hmac.new(token.encode(), b"garmentcam live view", hashlib.sha256).hexdigest()
 
 
 def own_address() -> str:
     """The address at which other machines reach this one, or its name where there is no network."""
+    import socket
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # Sends nothing; the kernel picks the interface. (RFC 5737 address)

@@ -1,0 +1,24 @@
+"""The README's block of the benchmark, made of what was measured: nobody copies figures by hand."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Sequence
+
+from benchmarks.report import target_table
+from device.errors import GarmentcamError
+
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+
+
+def block(measured: Dict[str, Any], runtimes: Sequence[str], about: str) -> str:
+    """What stands between the marks."""
+    return f"{about}\n\n{target_table(measured, runtimes)}\n"
+
+
+def with_block(text: str, new: str) -> str:
+    """The README's text with another block. Raises GarmentcamError where the marks are missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise GarmentcamError(f"README: expected a line {BEGIN} and, below it, a line {END}; put them where it belongs")
+    return f"{before}{begin}\n{new}{end}{after}"

@@ -75,7 +75,7 @@ class Container(Board):
                 stderr=console,
                 start_new_session=True,
             )
-        self._wait_for_login(started + 60, set_clock=False)
+        self._wait_for_login(started + 180, set_clock=False)
         return time.monotonic() - started
 
     def off(self) -> None:

@@ -8,44 +8,40 @@ import os
 import random
 import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from board.qemu import Board
-from board.workstation import Workstation, assert_answers, assert_logs_intact, frames_logged, read_logs, settled
+from board.workstation import (
+    SLOW_S,
+    Workstation,
+    assert_answers,
+    assert_logs_intact,
+    newest_answers,
+    read_logs,
+    settled,
+    told,
+)
 from conftest import device_command
 
 POWER_CUTS = int(os.environ.get("QEMU_POWER_CUTS", "2"))
-SLOW_S = 600  # How long an emulated board may take for what takes a real one seconds.
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workstation(tmp_path_factory: pytest.TempPathFactory) -> Workstation:
     there = Workstation(tmp_path_factory.mktemp("workstation"))
     there.configure(source="/dev/video0", health_s=SLOW_S)
     return there
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def seeing(bookworm: Board, workstation: Workstation, pictures: list[Path]) -> Board:
     """The emulated board with a release that answers frames of its camera."""
     bookworm.camera("picture", pictures[0])
     workstation.run("deploy", bookworm)
     return bookworm
-
-
-def newest_answers(board: Board, count: int = 3) -> list[dict[str, Any]]:
-    """The last frame records, once `count` new ones are there."""
-    before, deadline = frames_logged(board), time.monotonic() + SLOW_S
-    while frames_logged(board) < before + count:
-        assert time.monotonic() < deadline, told(board)
-        time.sleep(2)
-    newest = "ls -t /var/lib/garmentcam/logs/*.jsonl | head -n 1"
-    lines = board.ssh(f'grep \'"record":"frame"\' $({newest}) | tail -n {count}').stdout.splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def what_it_sees(board: Board) -> np.ndarray:
@@ -57,11 +53,6 @@ def what_it_sees(board: Board) -> np.ndarray:
     )
     raw = base64.b64decode(board.ssh("base64 /tmp/seen.yuyv").stdout)
     return cv2.cvtColor(np.frombuffer(raw, np.uint8).reshape(480, 640, 2), cv2.COLOR_YUV2BGR_YUYV)
-
-
-def told(board: Board) -> str:
-    """What the service has told the journal since the board was switched on."""
-    return board.ssh("journalctl -b -u garmentcam -t garmentcam -o cat --no-pager").stdout
 
 
 def wait_until_told(board: Board, words: str, times: int = 1) -> None:
@@ -162,41 +153,3 @@ def test_after_a_power_cut_of_the_whole_machine_a_release_that_works_runs(seeing
         assert_logs_intact(seeing, logs)
         workstation.run("deploy", seeing)
         assert settled(seeing, SLOW_S)["current"] != before
-
-
-def test_too_little_memory_is_told(bookworm: Board, workstation: Workstation):
-    small = Board("bookworm-arm64", 2252, memory_mb=256)
-    try:
-        small.boot("fresh")
-        small.camera("card")
-        said = workstation.run("deploy", small, status=1)
-        assert "MB of memory available of " in said
-        assert "needs 200 MB: stop other services" in said
-        assert settled(small)["releases"] == {}
-    finally:
-        small.power_cut()
-
-
-def test_todays_system_gets_the_runtime_that_it_has(trixie: Board, workstation: Workstation, pictures: list[Path]):
-    """Debian 13: Python 3.13, for which there is LiteRT only."""
-    trixie.camera("picture", pictures[0])
-    workstation.run("deploy", trixie)
-    header = json.loads(next(iter(read_logs(trixie).values())).splitlines()[0])
-    assert header["runtime"].startswith("litert 2")
-    assert header["versions"]["python"].startswith("3.13.")
-    assert len({answer["label"] for answer in newest_answers(trixie)}) == 1
-
-
-def test_what_takes_too_much_memory_is_ended_and_started_again(trixie: Board, workstation: Workstation):
-    assert "limits no memory" not in workstation.run("deploy", trixie)
-    logs = read_logs(trixie)
-    assert int(trixie.ssh("systemctl show -P MemoryMax garmentcam").stdout) == 400 * 2**20
-    trixie.ssh("sudo systemctl set-property --runtime garmentcam MemoryMax=20M")
-    deadline = time.monotonic() + SLOW_S
-    while "Failed with result 'oom-kill'" not in trixie.ssh("journalctl -b -u garmentcam -o cat --no-pager").stdout:
-        assert time.monotonic() < deadline
-        time.sleep(2)
-    assert "the service ended by itself and was started again" in workstation.run("doctor", trixie)
-    trixie.ssh("sudo systemctl set-property --runtime garmentcam MemoryMax=400M")
-    assert_answers(trixie, SLOW_S)
-    assert_logs_intact(trixie, logs)

@@ -153,6 +153,7 @@ def test_another_processor_is_refused(container: Container, workstation: Worksta
         ("printf XXXX | dd of=$(echo msgspec-*) bs=1 seek=20000 conv=notrunc status=none", "`msgspec==0."),
         ("truncate -s -40 uv-*", "the packages arrived damaged"),
     ],
+    ids=["bytes changed", "end missing"],
 )
 def test_a_damaged_wheel_is_noticed_on_the_board(change: str, said: str, board_a: Container, release_a: str):
     """As if one had changed after it arrived: rsync compares what it has sent."""

@@ -15,6 +15,9 @@ from board.qemu import Board
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
+SLOW_S = 600
+"""How long an emulated board may take for what takes a real one seconds."""
+
 CONFIG = """\
 camera:
   source: "{source}"
@@ -114,3 +117,19 @@ def assert_answers(board: Board, timeout_s: float = 60) -> None:
     while frames_logged(board) <= before:
         assert time.monotonic() < deadline, board.ssh("journalctl -u garmentcam -n 20 --no-pager").stdout
         time.sleep(0.5)
+
+
+def told(board: Board) -> str:
+    """What the service has told the journal since the board was switched on."""
+    return board.ssh("journalctl -b -u garmentcam -t garmentcam -o cat --no-pager").stdout
+
+
+def newest_answers(board: Board, count: int = 3) -> list[dict[str, Any]]:
+    """The last frame records, once `count` new ones are there."""
+    before, deadline = frames_logged(board), time.monotonic() + SLOW_S
+    while frames_logged(board) < before + count:
+        assert time.monotonic() < deadline, told(board)
+        time.sleep(2)
+    newest = "ls -t /var/lib/garmentcam/logs/*.jsonl | head -n 1"
+    lines = board.ssh(f'grep \'"record":"frame"\' $({newest}) | tail -n {count}').stdout.splitlines()
+    return [json.loads(line) for line in lines]

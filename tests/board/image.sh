@@ -10,9 +10,7 @@
 # dozen modules and busybox. mke2fs -d then fills the ext4: no loop mount.
 set -euo pipefail
 suite=$1 arch=$2 out=$3
-mirror=${BOARD_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    grep -v security | head -n 1 || true)}        # where this machine's own apt looks
-mirror=${mirror:-http://deb.debian.org/debian}
+mirror=$(bash "$(dirname "$0")/mirror.sh")
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 size=3G
 packages=systemd,systemd-sysv,dbus,udev,kmod,iproute2,openssh-server,sudo,rsync,python3,v4l-utils,procps,busybox-static,usr-is-merged

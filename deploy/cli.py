@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -17,9 +16,9 @@ from deploy.config import DeployConfig, load_deploy_config
 from deploy.errors import DeployError
 from deploy.facts import Facts
 from deploy.fleet import Fleet, Step
-from deploy.preflight import Needs, findings
+from deploy.preflight import findings
 from deploy.release import make_release
-from deploy.rollout import describe, look, plan_all, roll_out
+from deploy.rollout import describe, look, needs_of, plan_all, roll_out
 from device.config import Config
 from device.errors import GarmentcamError
 
@@ -136,7 +135,7 @@ def _releases(options: argparse.Namespace, boards: list[str], deploy: DeployConf
 
 
 def _doctor(options: argparse.Namespace, boards: list[str], deploy: DeployConfig, config: Config, text: str) -> int:
-    needs = Needs(config.camera.source, 0, deploy.memory_mb, time.time())
+    needs = needs_of(config, deploy)
 
     def examine(facts: Facts) -> list[str]:
         about = [f"{finding.level}: {finding.text}" for finding in findings(facts, needs)]

@@ -18,7 +18,7 @@ CLOCK_TOLERANCE_S = 300
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """What a deploy asks of a board. disk_mb: to arrive and be installed. now_s: the time here, Unix."""
+    """What a deploy asks of a board. disk_mb: to arrive, be installed and log. now_s: the time here, Unix."""
 
     source: str
     disk_mb: int

@@ -13,10 +13,13 @@ from deploy.config import DeployConfig
 from deploy.errors import DeployError
 from deploy.facts import Facts
 from deploy.fleet import Command, Fleet, Send, Step
-from deploy.preflight import Finding, Needs, findings
+from deploy.preflight import MACHINES, Finding, Needs, findings
 from deploy.release import MadeRelease
 from deploy.wheelhouse import Wheelhouse, wheelhouse_for
 from device.config import Config
+
+_AIR_MB = 20
+"""For logs that grow while a release is proved."""
 
 Say = Callable[[str, str], None]
 
@@ -46,7 +49,7 @@ def plan(facts: Facts, release: MadeRelease, wheelhouse: Wheelhouse, needs: Need
     needed_mb = release.size_bytes / 1e6 if arrives else 0.0
     if arrives and installs:
         needed_mb += 4 * wheelhouse.size_bytes / 1e6  # Packed and unpacked, with bytecode.
-    found = tuple(findings(facts, msgspec.structs.replace(needs, disk_mb=round(needed_mb + 50))))
+    found = tuple(findings(facts, msgspec.structs.replace(needs, disk_mb=round(needs.disk_mb + needed_mb))))
     changes: list[str] = []
     steps: list[Step] = []
     new = f"{ROOT}/releases/{PARTIAL}{release.id}"
@@ -106,11 +109,17 @@ def look(
         return facts, fleet.failed
 
 
+def needs_of(config: Config, deploy: DeployConfig) -> Needs:
+    """What every board must have, beside room for what arrives."""
+    # With less than keep_free_mb the service logs nothing, and a release is proved by its log.
+    return Needs(config.camera.source, round(config.log.keep_free_mb) + _AIR_MB, deploy.memory_mb, time.time())
+
+
 def plan_all(
     facts: Mapping[str, Facts], release: MadeRelease, config: Config, deploy: DeployConfig, say: Say
 ) -> tuple[dict[str, Plan], dict[str, str]]:
     """(plan of each board, why some get none); what was found is said, all at once."""
-    needs = Needs(config.camera.source, 0, deploy.memory_mb, time.time())
+    needs = needs_of(config, deploy)
     plans: dict[str, Plan] = {}
     failed: dict[str, str] = {}
     for board, known in facts.items():
@@ -118,7 +127,9 @@ def plan_all(
         try:
             made = plan(known, release, wheelhouse_for(known.target), needs)
         except DeployError as error:
-            made = Plan((*findings(known, needs), Finding("stop", str(error))))
+            found = tuple(findings(known, needs))
+            # Where there are no packages because it is the wrong board, that has been said.
+            made = Plan(found if known.machine not in MACHINES else (*found, Finding("stop", str(error))))
         for finding in made.findings:
             say(board, f"{finding.level}: {finding.text}")
         if made.stops:

@@ -135,7 +135,8 @@ def _download(folder: Path, requirements: Path, target: Target) -> None:
     words += [f"--platform={platform}_{target.machine}" for platform in platforms]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        problem = next((line for line in done.stderr.splitlines() if line.startswith("ERROR: ")), done.stderr[-300:])
+        problems = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        problem = problems[-1] if problems else done.stderr[-300:]
         raise DeployError(
             f"packages for {target}: {problem.removeprefix('ERROR: ')}; this computer must reach the package index "
             f"once, and every package of {requirements.name} must have a wheel for that board"

@@ -14,6 +14,7 @@ from conftest import ROOT, interpreter, with_our_tools
 
 EXPECTED = {
     "3.8": ("device-py38.txt", "numpy 1.24", "tflite-runtime 2.13"),
+    "3.9": ("device-py38.txt", "numpy 1.26", "tflite-runtime 2.13"),
     "3.10": ("device.txt", "numpy 1.26", "tflite-runtime 2.14"),
     "3.11": ("device.txt", "numpy 1.26", "tflite-runtime 2.14"),
     "3.12": ("device.txt", "numpy 2", "litert 2"),

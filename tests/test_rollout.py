@@ -9,14 +9,16 @@ import msgspec
 import pytest
 from test_preflight import RECORDED
 
+from deploy.config import DeployConfig
 from deploy.errors import DeployError
 from deploy.facts import Facts, Installed
 from deploy.fleet import Command, Send
 from deploy.operate import diagnosis, releases, rollback_steps, status, uninstall_steps
 from deploy.preflight import Needs
 from deploy.release import MadeRelease
-from deploy.rollout import plan, shares
+from deploy.rollout import needs_of, plan, shares
 from deploy.wheelhouse import Wheelhouse
+from device.config import Config
 
 RELEASE = MadeRelease("new", Path("/tmp/new"), 2_000_000, "code 1, model a")
 WHEELS = Wheelhouse("key", Path("/tmp/wheels"), 60_000_000, 9)
@@ -144,3 +146,11 @@ def test_uninstall_touches_only_what_is_ours():
     assert isinstance(step, Command)
     removed = step.text.split("rm -rf ")[1].split(";")[0].split()
     assert all("garmentcam" in path for path in removed)
+
+
+def test_a_disk_on_which_nothing_would_be_logged_stops_a_deploy():
+    needs = needs_of(Config(), DeployConfig())
+    assert needs.disk_mb > Config().log.keep_free_mb
+    there = Installed(venvs=("key",))
+    assert plan(facts(there, free_mb=needs.disk_mb), RELEASE, WHEELS, needs).stops
+    assert not plan(facts(there, free_mb=needs.disk_mb + 2), RELEASE, WHEELS, needs).stops

@@ -62,26 +62,31 @@ def container() -> Iterator[Board]:
 
 
 @pytest.fixture(scope="session")
-def release_a(container: Container, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The id of a release that is installed on the container and works; its disk is kept as "a"."""
+def kept_a(container: Container, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    """The id of a release that is installed on the container and works, and its logs; its disk is kept as "a"."""
     Workstation(tmp_path_factory.mktemp("a")).run("deploy", container)
     release_id: str = settled(container)["current"]
+    logs = read_logs(container)
+    assert logs
     container.off()
     container.keep_disk("a")
     container.boot()
-    return release_id
+    return release_id, logs
+
+
+@pytest.fixture(scope="session")
+def release_a(kept_a: tuple[str, dict[str, str]]) -> str:
+    return kept_a[0]
 
 
 @pytest.fixture
-def board_a(container: Container, release_a: str) -> Iterator[Container]:
-    """The container just after release A was installed. Whatever a test does to it, its logs stay."""
+def board_a(container: Container, kept_a: tuple[str, dict[str, str]]) -> Iterator[Container]:
+    """The container just after release A was installed. Whatever a test does to it, the logs of A stay."""
     container.power_cut()
     container.put_back_disk("a")
     container.boot()
-    before = read_logs(container)
-    assert before
     yield container
-    assert_logs_intact(container, before)
+    assert_logs_intact(container, kept_a[1])
 
 
 @pytest.fixture(scope="module")

@@ -83,9 +83,10 @@ def test_the_packages_stand_beside_picamera2_where_the_board_has_it():
 
 
 def test_too_full_a_disk_stops_what_would_not_fit():
-    assert plan(facts(free_mb=250), RELEASE, WHEELS, NEEDS).stops
+    needs = msgspec.structs.replace(NEEDS, disk_mb=50)
+    assert plan(facts(free_mb=250), RELEASE, WHEELS, needs).stops
     there = msgspec.structs.replace(RUNNING, releases={})
-    assert not plan(facts(there, free_mb=250), RELEASE, WHEELS, NEEDS).stops  # The packages are there already.
+    assert not plan(facts(there, free_mb=250), RELEASE, WHEELS, needs).stops  # The packages are there already.
 
 
 def test_one_board_first_then_shares():

@@ -43,8 +43,8 @@ class Installed(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """One board. sudo: it is there; root: it works without a password.
 
-    throttled: the firmware's bits, None where there is none. read_only: "ro", "overlay" (writes are lost at power-off)
-    or "". source_there: whether the path of camera.source exists, None when it is no path. camera_holders: other
+    can_have_packages: its Python has what uv needs. throttled: the firmware's bits, None where there is none.
+    read_only: "ro", "overlay" (writes are lost at power-off) or "". source_there: whether the path of camera.source exists, None when it is no path. camera_holders: other
     programs that have the camera open, None when unknown.
     """
 
@@ -53,6 +53,7 @@ class Facts(msgspec.Struct, frozen=True):
     os: str
     python: tuple[int, int]
     python_path: str
+    can_have_packages: bool
     glibc: tuple[int, int]
     systemd: int
     root: bool

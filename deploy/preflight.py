@@ -67,6 +67,8 @@ def _system(facts: Facts) -> Iterator[Finding]:
             'sudo asks for a password: on the board, `echo "$USER ALL=(ALL) NOPASSWD: ALL" | '
             "sudo tee /etc/sudoers.d/010_$USER`, or log in as root"
         )
+    if not facts.can_have_packages:
+        yield _stop("Python's distutils is missing: on the board, `sudo apt install python3-distutils`")
     if not facts.rsync:
         yield _stop("rsync is missing: on the board, `sudo apt install rsync`")
     if "video" not in facts.groups:

@@ -48,6 +48,7 @@ def test_the_recorded_board_is_ready(facts: Facts, needs: Needs):
         ({"root": False}, "sudo asks for a password", "NOPASSWD"),
         ({"sudo": False}, "sudo is missing", "apt install sudo"),
         ({"rsync": False}, "rsync is missing", "apt install rsync"),
+        ({"can_have_packages": False}, "distutils is missing", "apt install python3-distutils"),
         ({"groups": ("pi",)}, "no group video", "groupadd"),
         ({"read_only": "ro"}, "read-only", "remount,rw"),
         ({"read_only": "overlay"}, "overlay", "raspi-config"),

@@ -6,6 +6,7 @@ it, else some things (who holds the camera) stay unknown, and are null.
 
 import glob
 import grp
+import importlib
 import json
 import os
 import platform
@@ -66,6 +67,14 @@ def read_only() -> str:
     kind, options = roots[-1] if roots else ("", [])
     # Since Linux 6.14 a damaged file system stays "rw", and says in another word that it takes nothing any more.
     return "ro" if {"ro", "emergency_ro"} & set(options) else "overlay" if kind == "overlay" else ""
+
+
+def can_have_packages() -> bool:
+    """Is all there that uv needs of this Python? Debian packages distutils separately."""
+    try:
+        return sys.version_info >= (3, 10) or bool(importlib.import_module("distutils.command.install"))
+    except ImportError:
+        return False
 
 
 def cameras() -> List[Dict[str, Any]]:
@@ -156,6 +165,7 @@ def main() -> None:
         "os": release.get("PRETTY_NAME", ""),
         "python": list(sys.version_info[:2]),
         "python_path": sys.executable,
+        "can_have_packages": can_have_packages(),
         "glibc": [int(part) for part in (platform.libc_ver()[1] or "0.0").split(".")[:2]],
         "systemd": int((re.findall(r"systemd (\d+)", run("systemctl", "--version")) or ["0"])[0]),
         "root": os.geteuid() == 0,

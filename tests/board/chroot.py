@@ -27,7 +27,7 @@ def make_chroot(suite: str, root: Path) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     words = ["mmdebstrap", "--quiet", "--mode=root", "--arch=arm64", "--variant=minbase", f"--keyring={KEYRING}"]
     mirror = subprocess.run(["bash", HERE / "mirror.sh"], capture_output=True, text=True, check=True).stdout.strip()
-    words += ["--include=python3", "--dpkgopt=force-unsafe-io", suite, str(root), mirror]
+    words += ["--include=python3,python3-distutils", "--dpkgopt=force-unsafe-io", suite, str(root), mirror]
     subprocess.run(words, check=True)
     made.touch()
 

@@ -44,8 +44,8 @@ class Facts(msgspec.Struct, frozen=True):
     """One board. sudo: it is there; root: it works without a password.
 
     can_have_packages: its Python has what uv needs. throttled: the firmware's bits, None where there is none.
-    read_only: "ro", "overlay" (writes are lost at power-off) or "". source_there: whether the path of camera.source exists, None when it is no path. camera_holders: other
-    programs that have the camera open, None when unknown.
+    read_only: "ro", "overlay" (writes are lost at power-off) or "". source_there: whether the path of camera.source
+    exists, None when it is no path. camera_holders: other programs that have the camera open, None when unknown.
     """
 
     machine: str

@@ -17,7 +17,7 @@ from benchmarks.readme import BEGIN, END, with_block
 from benchmarks.recipes import RECIPES, SEEN
 from benchmarks.report import Row, render
 from benchmarks.suite import find_zoo, needed, work
-from benchmarks.worker import in_turns
+from benchmarks.worker import best_labels, in_turns
 from conftest import ROOT, SHIPPED_MODEL
 from device.classifier import Classifier
 from device.errors import GarmentcamError, ModelError
@@ -70,7 +70,7 @@ def test_recipes_answer_what_our_classifier_says_of_their_picture(tmp_path: Path
     for name, make in RECIPES.items():
         answer = make(classifier.runtime.module.Interpreter, SHIPPED_MODEL, tmp_path)
         for frame in moving_frames()[:20]:
-            assert answer(frame.bgr) == classifier(SEEN[name](frame.bgr, tmp_path)).label, name
+            assert answer(frame.bgr) in best_labels(classifier, SEEN[name](frame.bgr, tmp_path)), name
 
 
 def test_a_settled_loop_takes_no_memory_and_one_that_does_is_caught(tmp_path: Path, contents: dict[str, bytes]):

@@ -7,12 +7,13 @@ from typing import Any, Dict, Sequence
 from benchmarks.report import target_table
 from device.errors import GarmentcamError
 
+_PICTURE = "![accuracy over the time of an inference, a circle's area the file's size](docs/bench.png)"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 
 
 def block(measured: Dict[str, Any], runtimes: Sequence[str], about: str) -> str:
     """What stands between the marks."""
-    return f"{about}\n\n{target_table(measured, runtimes)}\n"
+    return f"{about}\n\n{target_table(measured, runtimes)}\n\n{_PICTURE}\n"
 
 
 def with_block(text: str, new: str) -> str:

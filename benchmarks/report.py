@@ -224,7 +224,7 @@ def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
         "asks itself the image and its mirror image in that one call."
     )
     lines.append(
-        "- `as meant`: on so many of the 40 frames the recipe says what our classifier says of the recipe's own 28x28."
+        "- `as meant`: on so many of the 40 frames the recipe's answer is a best one by our classifier of its 28x28."
     )
     lines.append("- CPU s/h is that of the loop on frames that are ready: what a camera's driver takes comes on top.")
     training = measured["once"]["training"]

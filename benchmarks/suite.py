@@ -204,7 +204,8 @@ def _wait_for(process: subprocess.Popen[str], beginning: str) -> None:
     for line in process.stdout:
         if line.startswith(beginning):
             return
-    raise RuntimeError(f"{process.args!r}: ended without a line {beginning!r}")
+    process.kill()
+    raise ModelError(f"{process.args!r}: ended without a line {beginning!r}")
 
 
 def spread(values: Sequence[float] | Array) -> Tuple[float, float, float]:

@@ -45,7 +45,7 @@ _BORDERS, _SORTED_SUMS = _border_indices(), _sorted_sums()
 # Eight straight lines over the gray levels, (slope, height): four that rise, four that are even.
 _LINES = np.repeat(np.array([[1, 0], [0, _LEAST_SPREAD]], np.float32), 4, axis=0)
 _LEVELS = np.stack([np.arange(256), np.ones(256)]).astype(np.float32)
-_OVER_LEVELS = Scratch(np.float32)
+_OVER_LEVELS, _OF_PIXELS = Scratch(np.float32), Scratch(np.float32)
 
 
 def locate(pixels: Array, least_px: int) -> Array:
@@ -112,8 +112,8 @@ def _distances_to_border(small: Array) -> Array:
     from_median, spreads = over_levels[:4], over_levels[4:]
     distances = np.divide(np.abs(from_median, out=from_median), spreads, out=from_median)
     nearest: Array = cv2.reduce(distances, 0, cv2.REDUCE_MIN)[0]
-    order = nearest.argsort()
-    pixels_up_to = np.bincount(small.ravel(), minlength=256)[order].cumsum()
-    most = max(float(nearest[order[pixels_up_to.searchsorted(_BRIGHTEST, "right")]]), _STANDS_OUT)
+    of_pixels = cv2.LUT(small, nearest, dst=_OF_PIXELS.take(small.shape)).reshape(-1)
+    of_pixels.partition(_BRIGHTEST)
+    most = max(float(of_pixels[_BRIGHTEST]), _STANDS_OUT)
     levels: Array = (np.minimum(nearest, most) * np.float32(255 / most)).astype(np.uint8)
     return levels

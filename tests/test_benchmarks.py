@@ -9,16 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_classifier import contents, write_model
 
 from benchmarks.frames import COUNT, moving_frames, still_frames
-from benchmarks.recipes import RECIPES
+from benchmarks.hot_loop import steps
+from benchmarks.readme import BEGIN, END, with_block
+from benchmarks.recipes import RECIPES, SEEN
 from benchmarks.report import Row, render
-from benchmarks.suite import work
-from benchmarks.worker import in_turns
+from benchmarks.suite import find_zoo, needed, work
+from benchmarks.worker import best_labels, in_turns
 from conftest import ROOT, SHIPPED_MODEL
+from device.classifier import Classifier
+from device.errors import GarmentcamError, ModelError
 from device.gray import to_gray
 from device.labels import LABELS
 from device.runtime import import_runtime, installed_runtimes
+
+__all__ = ["contents"]  # the fixture of test_classifier
 
 
 def test_the_frames_are_of_all_labels_and_the_still_ones_differ_by_noise_only():
@@ -58,6 +65,62 @@ def test_a_row_reaches_what_its_median_reaches(values: list[float], at_least: bo
     assert Row("what", "runtime", values, must, aim, at_least=at_least).verdict == verdict
 
 
+def test_recipes_answer_what_our_classifier_says_of_their_picture(tmp_path: Path):
+    classifier = Classifier(SHIPPED_MODEL)
+    for name, make in RECIPES.items():
+        answer = make(classifier.runtime.module.Interpreter, SHIPPED_MODEL, tmp_path)
+        for frame in moving_frames()[:20]:
+            assert answer(frame.bgr) in best_labels(classifier, SEEN[name](frame.bgr, tmp_path)), name
+
+
+def test_a_settled_loop_takes_no_memory_and_one_that_does_is_caught(tmp_path: Path, contents: dict[str, bytes]):
+    """`cutout-1` makes its pictures anew for each frame; what ships must not."""
+    other = write_model(tmp_path, contents["float32"], "float32", preprocessing="cutout-1")
+    often = [
+        {
+            line
+            for line, (count, _) in work("allocations", model=str(model), runtime="auto")["lines"].items()
+            if count > 49
+        }
+        for model in (SHIPPED_MODEL, other)
+    ]
+    assert often[0] == set()
+    assert any(line.startswith("preprocess.py") for line in often[1])
+
+
+def test_a_resting_board_wakes():
+    found = work("wake", model=str(SHIPPED_MODEL), runtime="auto", times=2)["ms"]
+    assert len(found) == 2
+    assert all(0 < ms < 1500 for ms in found)  # within the scene that shows it; how soon is for an idle machine to tell
+
+
+def test_the_steps_of_a_frame_take_time():
+    found = list(steps(SHIPPED_MODEL, times=40))
+    whole = {kind: us for what, kind, us in found if what == "all of the preprocessing"}
+    parts = {kind: sum(us for _, of, us in found if of == kind) - whole[kind] for kind in whole}
+    assert set(whole) == {"Y", "BGR"}
+    assert all(0.3 * whole[kind] < parts[kind] < 3 * whole[kind] for kind in whole)
+
+
+def test_models_without_a_card_are_none_of_the_zoo(tmp_path: Path, contents: dict[str, bytes]):
+    with_card = write_model(tmp_path / "a", contents["int8"], "int8")
+    (tmp_path / "without.tflite").write_bytes(contents["int8"])
+    assert find_zoo(tmp_path) == [with_card]
+
+
+def test_the_readme_gets_its_table_between_the_marks():
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert with_block(text, "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    for wrong in ("no marks", f"{END} {BEGIN}"):
+        with pytest.raises(GarmentcamError, match="expected a line"):
+            with_block(wrong, "new")
+
+
+def test_what_is_needed_and_fails_is_an_error():
+    with pytest.raises(ModelError, match=r"benchmarks.worker wake, auto: .*none\.json"):
+        needed("wake", model="none.tflite", runtime="auto", times=1)
+
+
 def test_a_worker_that_fails_says_why():
     found = work("answers", model="none.tflite", runtime="auto", threads=1, rounds=1)
     assert "none.json" in found["error"]
@@ -73,7 +136,7 @@ def test_a_still_scene_takes_less_than_a_third_of_the_processor_time():
 
 def test_the_whole_of_it_runs_and_writes_its_report(tmp_path: Path):
     command = [sys.executable, "-m", "benchmarks", "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3000, check=False)
     assert done.returncode == 0, done.stderr
     measured = json.loads((tmp_path / "bench.json").read_text())
     text = (tmp_path / "bench.md").read_text()
@@ -84,4 +147,8 @@ def test_the_whole_of_it_runs_and_writes_its_report(tmp_path: Path):
         assert measured["once"][f"batch {runtime}"]["same"]
         assert measured["rounds"][f"resting {runtime}"][0]["cpu_s_an_hour"] > 0
         assert f"| {runtime} " in text
+        as_meant = measured["rounds"][f"answers {runtime}"][0]["as_meant"]
+        assert as_meant == dict.fromkeys(RECIPES, COUNT)
+    training = measured["once"]["training"]
+    assert min(training["recipe"], training["fit_before"], training["fit_after"]) > 0
     assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"

@@ -13,9 +13,10 @@ from test_classifier import contents, write_model
 
 from benchmarks.frames import COUNT, moving_frames, still_frames
 from benchmarks.hot_loop import steps
-from benchmarks.readme import BEGIN, END, with_block
+from benchmarks.pareto import draw_pareto
+from benchmarks.readme import BEGIN, END, block, with_block
 from benchmarks.recipes import RECIPES, SEEN
-from benchmarks.report import Row, render
+from benchmarks.report import Row, render, rows, target_table
 from benchmarks.suite import find_zoo, needed, work
 from benchmarks.worker import best_labels, in_turns
 from conftest import ROOT, SHIPPED_MODEL
@@ -114,6 +115,59 @@ def test_the_readme_gets_its_table_between_the_marks():
     for wrong in ("no marks", f"{END} {BEGIN}"):
         with pytest.raises(GarmentcamError, match="expected a line"):
             with_block(wrong, "new")
+
+
+def made_up(training: dict[str, object]) -> dict[str, object]:
+    """As `measure` gives it, of one runtime, with times that are easy to divide."""
+    names = ["invoke", "read", "floor", "ours, BGR", "ours, Y", *RECIPES]
+    took_us = [90.0, 10.0, 100.0, 180.0, 150.0, 1500.0, 3000.0, 9000.0, 120.0]
+    labels = {name: ["Bag", "Coat"] for name in names[3:]}
+    answers = {
+        "runtime": "litert 2", "times": {name: [us] * 2 for name, us in zip(names, took_us, strict=True)},
+        "labels": labels, "as_meant": dict.fromkeys(RECIPES, 2), "truth": ["Bag", "Bag"],
+    }  # fmt: skip
+    paced = [
+        {"cpu_s_an_hour": hour, "total": [100.0] * 99 + [200.0], "own": [66.6], "floor": [90.0]} for hour in (90, 80, 8)
+    ]
+    rounds = {f"{name} litert": [found] for name, found in zip(("moving", "still", "resting"), paced, strict=True)}
+    none = {"error": "it broke"}
+    stage = {"p50_us": 100.0}
+    row = {"model": "m", "runtime": "litert", "threads": 1, "error": "", "agreement": 1.0}
+    return {
+        "rounds": {"answers litert": [answers], **rounds, "full_tensorflow": [none], "mediapipe_classifier": [none]},
+        "once": {
+            "start litert": {"floor": [0.1], "ours": [0.15]},
+            "memory litert": {"floor": 60e6, "ours": 72e6},
+            "batch litert": {"one_by_one": [3.0], "at_once": [2.0], "same": True},
+            "allocations litert": {"frames": 99, "lines": {"a.py:1": [99, 5000], "b.py:2": [3, 5000]}},
+            "wake litert": {"ms": [10.0, 90.0]},
+            "training": training,
+        },
+        "settings": {"rows": [{**row, "tight": {"inference": stage}, "paced": {"inference": stage, "total": stage}}]},
+        "cards": {"m": {"name": "camera", "bytes": 100_000, "accuracies": {"Fashion-MNIST test": 0.9}}},
+    }
+
+
+def test_every_target_is_a_row_with_its_verdict(tmp_path: Path):
+    measured = made_up({"recipe": 80.0, "fit_before": 90.0, "fit_after": 110.0})
+    found = {row.what: (round(float(np.median(row.values)), 2), row.verdict) for row in rows(measured, ["litert"])}
+    assert list(found.values()) == [
+        (100, "aim"), (1.5, "must"), (1.8, "must"), (10, "aim"), (0.2, "aim"), (1.01, "aim"), (1.5, "must"),
+        (1.2, "must"), (10, "aim"), (90, "aim"), (1.5, "aim"), (1, "short"), (0.8, "must"),
+    ]  # fmt: skip
+    text = render(measured, ["litert"], "here, today")
+    assert all(f"| {what} " in text for what in found)
+    assert "it broke" in text
+    assert "a.py:1 (99 of 99 frames, 5000 B), b.py:2 (3 of 99 frames, 5000 B)" in text
+    assert target_table(measured, ["litert"]) in block(measured, ["litert"], "here, today")
+    draw_pareto(measured, tmp_path / "bench.png")
+    assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_training_that_cannot_be_timed_is_no_row_and_says_why():
+    measured = made_up({"error": "no module named tensorflow"})
+    assert "training" not in " ".join(row.what for row in rows(measured, ["litert"]))
+    assert "Training: no module named tensorflow" in render(measured, ["litert"], "here")
 
 
 def test_what_is_needed_and_fails_is_an_error():

@@ -23,7 +23,7 @@ def draw_pareto(measured: Dict[str, Any], path: Path) -> None:
             invoke_us = row["paced"]["inference"]["p50_us"]
             colour = "tab:blue" if row["runtime"].startswith("litert") else "tab:orange"
             panel.scatter(invoke_us, card["accuracies"][dataset], s=card["bytes"] / 1000, color=colour, alpha=0.6)
-            label = f"{card['name']}, {row['runtime'].split()[0]}, {card['bytes'] / 1000:.0f} kB"
+            label = f"{card['name']}, {card['input']}, {row['runtime'].split()[0]}, {card['bytes'] / 1000:.0f} kB"
             panel.annotate(
                 label, (invoke_us, card["accuracies"][dataset]), fontsize=7, xytext=(6, 4), textcoords="offset points"
             )

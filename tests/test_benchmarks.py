@@ -144,7 +144,9 @@ def made_up(training: dict[str, object]) -> dict[str, object]:
             "training": training,
         },
         "settings": {"rows": [{**row, "tight": {"inference": stage}, "paced": {"inference": stage, "total": stage}}]},
-        "cards": {"m": {"name": "camera", "bytes": 100_000, "accuracies": {"Fashion-MNIST test": 0.9}}},
+        "cards": {
+            "m": {"name": "camera", "input": "uint8", "bytes": 100_000, "accuracies": {"Fashion-MNIST test": 0.9}}
+        },
     }
 
 
@@ -197,7 +199,8 @@ def test_the_whole_of_it_runs_and_writes_its_report(tmp_path: Path):
     assert text == render(measured, installed_runtimes(), measured["about"])
     for runtime in installed_runtimes():
         labels = measured["rounds"][f"answers {runtime}"][0]["labels"]
-        assert labels["ours, Y"] == labels["ours, BGR"]
+        # Colour is shrunk before it becomes gray, so a tenth of the pixels differ by a few levels: seen, 6 at most.
+        assert sum(map(str.__eq__, labels["ours, Y"], labels["ours, BGR"])) >= 0.95 * COUNT
         assert measured["once"][f"batch {runtime}"]["same"]
         assert measured["rounds"][f"resting {runtime}"][0]["cpu_s_an_hour"] > 0
         assert f"| {runtime} " in text

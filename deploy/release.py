@@ -60,10 +60,8 @@ def make_release(folder: Path, config: Config, deploy: DeployConfig, config_text
     manifest = {
         "id": release_id,
         "made_of": made_of,
-        "model_sha256": card.sha256,
         "p95_budget_ms": deploy.p95_budget_ms,
-        # A log is written in blocks: so much later is a frame seen.
-        "health_s": deploy.health_s + config.log.flush_s,
+        "health_s": deploy.health_s,
         "files": files,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

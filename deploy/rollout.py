@@ -19,7 +19,7 @@ from deploy.wheelhouse import Wheelhouse, wheelhouse_for
 from device.config import Config
 
 _AIR_MB = 20
-"""For logs that grow while a release is proved."""
+"""MB: for logs that grow meanwhile."""
 
 Say = Callable[[str, str], None]
 
@@ -111,7 +111,7 @@ def look(
 
 def needs_of(config: Config, deploy: DeployConfig) -> Needs:
     """What every board must have, beside room for what arrives."""
-    # With less than keep_free_mb the service logs nothing, and a release is proved by its log.
+    # With less than keep_free_mb free the service logs nothing.
     return Needs(config.camera.source, round(config.log.keep_free_mb) + _AIR_MB, deploy.memory_mb, time.time())
 
 

@@ -36,7 +36,7 @@ def main() -> int:
         with open(LOCK, "w") as lock:
             _take(lock, wait=options.command == "activate")
             if options.command == "activate":
-                return activate(layout, System(layout.logs))
+                return activate(layout, System())
             if options.command == "prepare":
                 prepare(layout, options.release, options.venv, options.system_packages)
             else:

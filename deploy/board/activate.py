@@ -4,16 +4,14 @@ Runs as a systemd unit of its own, so that neither a lost connection nor a close
 stays until the outcome is certain: after a power cut the unit starts at boot and decides then.
 """
 
-import json
-from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Dict, Optional, Set
 
 from deploy.board.layout import Layout, Release
 from deploy.board.selftest import self_test
 from deploy.board.system import System
 
-HEALTHY_FRAMES = 5
-"""So many frames must a release answer to count as healthy."""
+HEALTHY_ANSWERS = 3
+"""In so many different seconds must a release answer, in one run, to count as healthy."""
 
 
 def activate(layout: Layout, system: System) -> int:
@@ -96,54 +94,29 @@ def _refuse(layout: Layout, system: System, release: Release, problem: str) -> i
 
 
 def start_and_prove(release: Release, system: System) -> Optional[str]:
-    """Start the service anew and wait until it has answered real frames. Returns what is wrong, or None."""
-    manifest = release.manifest
-    earlier = set(system.log_files())
+    """Start the service anew and wait until it steadily answers frames. Returns what is wrong, or None."""
+    patience_s = float(release.manifest["health_s"])
     started_s = system.now_s()
-    patience_s = float(manifest["health_s"])
     system.reload_and_restart()
+    answers: Dict[int, Set[int]] = {}  # Start of a run of the service -> moments at which it has answered.
     while True:
-        fresh = [path for path in system.log_files() if path not in earlier]
-        frames = max((answered(path, manifest["model_sha256"], started_s) for path in fresh), default=0)
-        if frames >= HEALTHY_FRAMES and system.service().get("ActiveState") == "active":
-            seconds = system.now_s() - started_s
-            system.tell("health", f"{release.id} answered {frames} frames of its camera within {seconds:.0f} s")
-            return None
+        run_us, answered_us = system.answers()
+        if run_us > started_s * 1e6:  # Else it is the old one, which is still ending.
+            answers.setdefault(run_us, set()).add(answered_us)
+            if len(answers[run_us]) >= HEALTHY_ANSWERS:
+                seconds = system.now_s() - started_s
+                system.tell("health", f"{release.id} answers frames of its camera, after {seconds:.0f} s")
+                return None
         if system.now_s() - started_s > patience_s:
-            return _why_not(frames, patience_s, system)
+            return _why_not(patience_s, system)
         system.sleep(0.5)
 
 
-def answered(log: Path, model_sha256: str, since_s: float) -> int:
-    """Frames in a latency log, if it is of this model and of a run that started after `since_s`, else 0."""
-    try:
-        with open(log, "rb") as stream:
-            header = _record(stream.readline())
-            # The old run's next part is a new file too, but of an old run.
-            if header.get("start_ns", 0) < since_s * 1e9 or header.get("model_sha256") != model_sha256:
-                return 0
-            # A log may leave single frames out; its windows count all of them.
-            windows = frames = 0
-            for line in stream:
-                frames += b'"record":"frame"' in line
-                windows += _record(line).get("frames", 0) if b'"record":"window"' in line else 0
-            return max(windows, frames)
-    except OSError:
-        return 0
-
-
-def _record(line: bytes) -> Dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _why_not(frames: int, patience_s: float, system: System) -> str:
+def _why_not(patience_s: float, system: System) -> str:
     service = system.service()
     state = "it runs" if service.get("ActiveState") == "active" else f"it is {service.get('ActiveState', 'unknown')}"
     restarts = service.get("NRestarts", "0")
     again = f", started again {restarts} times" if restarts not in ("0", "") else ""
     words = system.last_words()
-    return f"{frames} frames answered in {patience_s:.0f} s; {state}{again}{f'; it says: {words}' if words else ''}"
+    said = f"; it says: {words}" if words else ""
+    return f"it did not steadily answer frames within {patience_s:.0f} s; {state}{again}{said}"

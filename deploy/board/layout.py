@@ -60,7 +60,7 @@ class Release:
 class Layout:
     """The folders under `root`."""
 
-    def __init__(self, root: Path = ROOT, state: Path = STATE) -> None:
+    def __init__(self, root: Path = ROOT) -> None:
         self.root = root
         self.releases = root / "releases"
         self.venvs = root / "venvs"
@@ -68,7 +68,6 @@ class Layout:
         self.current = root / "current"
         self.pending = root / "pending"
         self._order = root / "order"
-        self.logs = state / "logs"
 
     def release(self, release_id: str) -> Release:
         """The release `release_id`, whether it is there or not."""

@@ -5,7 +5,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 UNIT = "garmentcam.service"
 ACTIVATION_UNIT = "garmentcam-activate.service"
@@ -28,8 +28,7 @@ _SANDBOX = (
 class System:
     """What is behind activation. `events`: where it tells its steps to whoever follows."""
 
-    def __init__(self, logs: Path, events: Path = EVENTS) -> None:
-        self.logs = logs
+    def __init__(self, events: Path = EVENTS) -> None:
         self._events = events
 
     def tell(self, step: str, text: str, outcome: Optional[str] = None) -> None:
@@ -40,7 +39,7 @@ class System:
             stream.write(json.dumps(event) + "\n")
 
     def now_s(self) -> float:
-        """Monotonic seconds, on the clock that latency logs are written in."""
+        """Monotonic seconds, on systemd's clock."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -57,14 +56,19 @@ class System:
         """ActiveState, NRestarts of the service."""
         return show(UNIT, "ActiveState", "NRestarts")
 
+    def answers(self) -> Tuple[int, int]:
+        """(when the service gave its first answer, when its last), us of systemd's clock; zeros while it has none.
+
+        Only answers make it ready and feed its watchdog, with no disk between.
+        """
+        run, answered = "ActiveEnterTimestampMonotonic", "WatchdogTimestampMonotonic"
+        found = show(UNIT, "ActiveState", run, answered)
+        return (int(found[run]), int(found[answered])) if found.get("ActiveState") == "active" else (0, 0)
+
     def last_words(self) -> str:
         """The last error that the service told the journal, else its last line."""
         done = _run(["journalctl", "-u", UNIT, "-n", "20", "-o", "cat", "--no-pager", "-t", "garmentcam"])
         return last_line(done.stdout)
-
-    def log_files(self) -> List[Path]:
-        """The latency logs that are there."""
-        return sorted(self.logs.glob("*.jsonl"))
 
     def run_as_service(
         self, arguments: Sequence[str], folder: Path, timeout_s: float

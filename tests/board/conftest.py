@@ -55,15 +55,25 @@ def started(board: Board, how: str) -> Iterator[Board]:
 
 @pytest.fixture(scope="session")
 def container() -> Iterator[Board]:
-    """A board in a container."""
+    """A board in a container, however the last test left it."""
     needs("systemd-nspawn", "mmdebstrap")
     with started(Container(), "fresh") as board:
         yield board
 
 
+@pytest.fixture
+def bare(container: Container) -> Container:
+    """The container with a new disk: nothing is installed."""
+    container.power_cut()
+    container.boot("fresh")
+    return container
+
+
 @pytest.fixture(scope="session")
 def kept_a(container: Container, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
     """The id of a release that is installed on the container and works, and its logs; its disk is kept as "a"."""
+    container.power_cut()
+    container.boot("fresh")
     Workstation(tmp_path_factory.mktemp("a")).run("deploy", container)
     release_id: str = settled(container)["current"]
     logs = read_logs(container)

@@ -82,13 +82,13 @@ def test_unplugged_and_stuck_under_load_it_comes_back_and_says_so_once(seeing: B
         seeing.camera("card")
         lost, back = "trying again until it is back", "/dev/video0: back after "
         for number, what in enumerate(("unplug", "stall"), 1):
-            newest_answers(seeing, 1)
+            assert_answers(seeing, SLOW_S)
             seeing.camera(what)
             wait_until_told(seeing, lost, number)
             if what == "stall":
                 seeing.camera("go on")
             wait_until_told(seeing, back, number)
-            newest_answers(seeing, 1)
+            assert_answers(seeing, SLOW_S)
         assert told(seeing).count("gave no frame for 2 s or was unplugged; check its cable") == 2
         assert told(seeing).count(lost) == 2
     finally:

@@ -24,6 +24,7 @@ camera:
   frame_rate_hz: 5
 log:
   flush_s: 1
+  raw_s: 86400
 deploy:
   health_s: {health_s}
   p95_budget_ms: 60000

@@ -55,6 +55,13 @@ def test_every_link_and_picture_of_the_texts_is_there():
             assert "://" in target or (ROOT / target).exists(), f"{path.name}: {target}"
 
 
+def test_every_fault_that_is_listed_is_tested():
+    named = re.findall(r"`(test_\w+)` \|$", (ROOT / "docs" / "faults.md").read_text(), re.MULTILINE)
+    defined = "".join(path.read_text() for path in (ROOT / "tests" / "board").glob("test_*.py"))
+    assert len(named) >= 20
+    assert [name for name in named if f"def {name}(" not in defined] == []
+
+
 def test_make_alone_prints_help():
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
     for target in makefile_targets():

@@ -9,14 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED_MODEL = ROOT / "device" / "models" / "model.tflite"
 sys.path.insert(0, str(ROOT))
-
-settings.register_profile("busy machine", deadline=None)  # what takes how long is for benchmarks
-settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def assert_same_pictures(pixels: np.ndarray) -> None:
     np.testing.assert_array_equal(locate(gray, 28), plain_path.locate(gray, 28))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     height=st.integers(1, 700),
     width=st.integers(1, 700),
@@ -78,7 +78,7 @@ def test_flat_and_two_coloured_frames(level: int):
     assert_same_pictures(pixels)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(height=st.integers(1, 1100), width=st.integers(1, 2000), side=st.sampled_from([28, 64]))
 def test_samples_are_the_very_pixels(height: int, width: int, side: int):
     gray = (np.arange(height)[:, np.newaxis] * 31 + np.arange(width) * 17).astype(np.uint8)
@@ -101,6 +101,7 @@ def test_the_luma_of_a_part_is_that_of_the_whole():
 logits = st.lists(st.floats(-90, 90, width=32), min_size=10, max_size=10)
 
 
+@settings(deadline=None)
 @given(logits, st.booleans(), st.floats(0.05, 5))
 def test_predictions(values: list[float], background: bool, temperature: float):
     output = OutputSpec("float32", (1, 10), background, temperature)
@@ -111,6 +112,7 @@ def test_predictions(values: list[float], background: bool, temperature: float):
     assert (mine.score, mine.confidence) == (plain.score, plain.confidence)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 2.0]), st.sampled_from([0.0, 0.15]), st.floats(0.1, 0.9))
 def test_answers(seed: int, smoothing_s: float, hysteresis: float, unsure_below: float):
     """A thousand frames about ten labels that come and go, at uneven times."""

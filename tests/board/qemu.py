@@ -163,7 +163,8 @@ class Board:
     def camera(self, what: str, picture: Path | None = None) -> None:
         """Its /dev/video0, 640x480 at 25 frames a second.
 
-        what: "card", vivid's own test card; "picture", an image file shown to the camera; "unplug", reads fail, opening
+        what: "card", vivid's own test card; "picture", an image file shown to the camera (bookworm only:
+        later kernels connect vivid's ends in another way); "unplug", reads fail, opening
         again works; "stall", reads block, until "go on"; "off", no camera at all (fails while a program holds it).
         """
         off = "sudo systemctl stop board-picture 2>/dev/null; ! test -d /sys/module/vivid || sudo modprobe -r vivid; "

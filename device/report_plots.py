@@ -87,7 +87,10 @@ def _draw_stack(run: Run, axes: Any) -> None:
     means = [[_mean_ms(run, stage, piece) for piece in pieces] for stage in _STACKED]
     if pieces:
         edges.append(_at(run, pieces[-1].end_ns) / scale)
-        axes.stackplot(edges, *([*mean, mean[-1]] for mean in means), labels=_STACKED, step="post", alpha=0.85)
+        below = np.zeros(len(pieces))
+        for stage, mean in zip(_STACKED, means):
+            axes.stairs(below + mean, edges, baseline=below, fill=True, label=stage, alpha=0.85)
+            below = below + mean
         axes.legend(loc="upper left", fontsize=8, ncols=len(_STACKED))
         axes.margins(y=0.2)
     axes.set(xlabel=f"{unit} since the start", ylabel="ms, mean", title="Where the time of a frame goes")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 import cv2
 import numpy as np
@@ -22,39 +22,26 @@ LEAST_CODE = "least code: four pixels of hundreds"
 Recipe = Callable[[Array], str]
 """BGR frame -> the best label."""
 
+See = Callable[[Array, Path], Array]
+"""BGR frame, a folder of its own -> what the model is shown, uint8 (28, 28)."""
 
-def label_image(interpreter_class: Any, model: Path, folder: Path) -> Recipe:
-    """TensorFlow Lite's label_image.py, in a loop: Pillow resizes, numpy scales, the interpreter stays."""
+
+def kept(see: See, interpreter_class: Any, model: Path, folder: Path) -> Recipe:
+    """One interpreter for all frames."""
     interpreter = interpreter_class(model_path=str(model))
     interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def answer(bgr: Array) -> str:
-        return _invoke(interpreter, inputs, outputs, _pillow(bgr, folder))
-
-    return answer
+    return lambda bgr: _invoke(interpreter, inputs, outputs, see(bgr, folder))
 
 
-def picamera2_example(interpreter_class: Any, model: Path, folder: Path) -> Recipe:
-    """picamera2's examples/tensorflow/real_time.py: the gray of a small stream, an interpreter for each frame."""
+def rebuilt(see: See, interpreter_class: Any, model: Path, folder: Path) -> Recipe:
+    """An interpreter for each frame, of four threads."""
 
     def answer(bgr: Array) -> str:
         interpreter = interpreter_class(model_path=str(model), num_threads=4)
         interpreter.allocate_tensors()
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        return _invoke(interpreter, inputs, outputs, _opencv(bgr, folder))
-
-    return answer
-
-
-def file_a_frame(interpreter_class: Any, model: Path, folder: Path) -> Recipe:
-    """teachable-machine-lite: each frame is written as JPEG, and its path is classified."""
-    interpreter = interpreter_class(model_path=str(model))
-    interpreter.allocate_tensors()
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def answer(bgr: Array) -> str:
-        return _invoke(interpreter, inputs, outputs, _through_a_file(bgr, folder))
+        return _invoke(interpreter, inputs, outputs, see(bgr, folder))
 
     return answer
 
@@ -88,18 +75,6 @@ def mediapipe_classifier(model: Path) -> Recipe:
     return answer
 
 
-def nothing_else(interpreter_class: Any, model: Path, folder: Path) -> Recipe:
-    """No recipe that we found, but the least code that answers: OpenCV shrinks by leaving pixels out."""
-    interpreter = interpreter_class(model_path=str(model))
-    interpreter.allocate_tensors()
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def answer(bgr: Array) -> str:
-        return _invoke(interpreter, inputs, outputs, _four_pixels(bgr, folder))
-
-    return answer
-
-
 def _pillow(bgr: Array, folder: Path) -> Array:
     return np.asarray(Image.fromarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)).convert("L").resize((28, 28)))
 
@@ -119,20 +94,13 @@ def _four_pixels(bgr: Array, folder: Path) -> Array:
     return cv2.cvtColor(cv2.resize(bgr, (28, 28)), cv2.COLOR_BGR2GRAY)
 
 
-RECIPES: Dict[str, Callable[[Any, Path, Path], Recipe]] = {
-    "label_image": label_image,
-    "picamera2's example": picamera2_example,
-    "a JPEG file a frame": file_a_frame,
-    LEAST_CODE: nothing_else,
+RECIPES: Dict[str, Tuple[See, Callable[[See, Any, Path, Path], Recipe]]] = {
+    "label_image": (_pillow, kept),  # TensorFlow Lite's label_image.py, in a loop
+    "picamera2's example": (_opencv, rebuilt),  # its examples/tensorflow/real_time.py
+    "a JPEG file a frame": (_through_a_file, kept),  # teachable-machine-lite classifies a path
+    LEAST_CODE: (_four_pixels, kept),
 }
-
-SEEN: Dict[str, Callable[[Array, Path], Array]] = {
-    "label_image": _pillow,
-    "picamera2's example": _opencv,
-    "a JPEG file a frame": _through_a_file,
-    LEAST_CODE: _four_pixels,
-}
-"""What each shows the model: BGR frame, a folder of its own -> uint8 (28, 28)."""
+"""Name -> (what it shows the model, how it keeps its interpreter)."""
 
 
 def _invoke(interpreter: Any, inputs: Any, outputs: Any, image: Array) -> str:

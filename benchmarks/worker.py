@@ -35,7 +35,7 @@ from device.sinks import AnswerPrinter, LastResult, Progress, Score
 
 def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, Any]:
     """Floor, ours and the recipes, frame by frame in turns, each run twice and the second time counted."""
-    from benchmarks.recipes import RECIPES, SEEN
+    from benchmarks.recipes import RECIPES
 
     classifier = Classifier(Path(model), runtime, threads)
     preprocess = preprocessing(classifier.card.preprocessing)
@@ -55,7 +55,9 @@ def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, An
 
     shown = moving_frames()
     with tempfile.TemporaryDirectory() as folder:
-        recipes = {name: make(interpreter_class, Path(model), Path(folder)) for name, make in RECIPES.items()}
+        recipes = {
+            name: make(see, interpreter_class, Path(model), Path(folder)) for name, (see, make) in RECIPES.items()
+        }
         cases: Dict[str, Callable[[Any], Any]] = {
             "invoke": lambda frame: bare.invoke(),
             "read": lambda frame: cv2.mean(frame.gray),
@@ -73,7 +75,7 @@ def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, An
                 label in best_labels(classifier, see(frame.bgr, Path(folder)))
                 for label, frame in zip(labels[name], shown, strict=True)
             )
-            for name, see in SEEN.items()
+            for name, (see, _) in RECIPES.items()
         }
     truth = [frame.truth for frame in shown]
     return {

@@ -130,9 +130,18 @@ class Fleet(BaseStateCallback):
             return
         for line in message.splitlines():
             board, _, text = line.partition("] ")
-            if text.startswith("Error: executed "):  # The step's own name says it better.
+            if not worth_telling(text):
                 continue
             self._say(*((board[1:], text) if board.startswith("[") and text else ("", line)))
+
+
+def worth_telling(text: str) -> bool:
+    """Whether a line of what ran on a board is for people.
+
+    Not pyinfra's account of a failed step, whose own name says it better; nor where in a program an error was raised:
+    on a board whose disk is going even Python's own start may fail so. The error itself is in the line after that.
+    """
+    return not text.startswith(("Error: executed ", "Traceback (most recent call last):", "  "))
 
 
 @operation(is_idempotent=False)

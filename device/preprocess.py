@@ -92,7 +92,8 @@ def located_3(pixels: Array) -> Array:
 
     A large part is shrunk to 112x112 by interpolation first: that reads a part of its pixels, and takes the same time
     whatever its size, while averaging all of them took longer than all the rest; the answers for photographs of unseen
-    people are as good. Returns uint8, shape (28, 28), natural polarity.
+    people are as good. Colour is shrunk before it becomes gray, so it may differ from its own Y plane by a few levels.
+    Returns uint8, shape (28, 28), natural polarity.
     """
     if pixels.shape[:2] == (SIDE_PX, SIDE_PX):
         return stretch_1(pixels)

@@ -15,7 +15,7 @@ from benchmarks.frames import COUNT, moving_frames, still_frames
 from benchmarks.hot_loop import steps
 from benchmarks.pareto import draw_pareto
 from benchmarks.readme import BEGIN, END, block, with_block
-from benchmarks.recipes import RECIPES, SEEN
+from benchmarks.recipes import RECIPES
 from benchmarks.report import Row, render, rows, target_table
 from benchmarks.suite import find_zoo, needed, work
 from benchmarks.worker import best_labels, in_turns
@@ -42,7 +42,8 @@ def test_the_frames_are_of_all_labels_and_the_still_ones_differ_by_noise_only():
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_answers_and_is_right_more_often_than_by_chance(name: str, tmp_path: Path):
     interpreter = import_runtime("auto").module.Interpreter
-    answer = RECIPES[name](interpreter, SHIPPED_MODEL, tmp_path)
+    see, make = RECIPES[name]
+    answer = make(see, interpreter, SHIPPED_MODEL, tmp_path)
     shown = moving_frames()[:20]
     assert sum(answer(frame.bgr) == frame.truth for frame in shown) >= 10
 
@@ -68,10 +69,10 @@ def test_a_row_reaches_what_its_median_reaches(values: list[float], at_least: bo
 
 def test_recipes_answer_what_our_classifier_says_of_their_picture(tmp_path: Path):
     classifier = Classifier(SHIPPED_MODEL)
-    for name, make in RECIPES.items():
-        answer = make(classifier.runtime.module.Interpreter, SHIPPED_MODEL, tmp_path)
+    for name, (see, make) in RECIPES.items():
+        answer = make(see, classifier.runtime.module.Interpreter, SHIPPED_MODEL, tmp_path)
         for frame in moving_frames()[:20]:
-            assert answer(frame.bgr) in best_labels(classifier, SEEN[name](frame.bgr, tmp_path)), name
+            assert answer(frame.bgr) in best_labels(classifier, see(frame.bgr, tmp_path)), name
 
 
 def test_a_settled_loop_takes_no_memory_and_one_that_does_is_caught(tmp_path: Path, contents: dict[str, bytes]):

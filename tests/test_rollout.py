@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from test_preflight import RECORDED
 from deploy.config import DeployConfig
 from deploy.errors import DeployError
 from deploy.facts import Facts, Installed
-from deploy.fleet import Command, Send
+from deploy.fleet import Command, Send, worth_telling
 from deploy.operate import diagnosis, releases, rollback_steps, status, uninstall_steps
 from deploy.preflight import Needs
 from deploy.release import MadeRelease
@@ -155,3 +157,13 @@ def test_a_disk_on_which_nothing_would_be_logged_stops_a_deploy():
     there = Installed(venvs=("key",))
     assert plan(facts(there, free_mb=needs.disk_mb), RELEASE, WHEELS, needs).stops
     assert not plan(facts(there, free_mb=needs.disk_mb + 2), RELEASE, WHEELS, needs).stops
+
+
+def test_of_a_python_that_fails_on_a_board_the_error_is_told_and_not_the_traceback():
+    program = "def read():\n    open('/none/there')\nread()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    lines = done.stderr.splitlines()
+    assert len(lines) > 3
+    assert list(filter(worth_telling, lines)) == [lines[-1]]
+    assert "/none/there" in lines[-1]
+    assert worth_telling("it cannot answer: error: model.tflite: missing")

@@ -71,8 +71,7 @@ def test_after_a_power_cut_at_any_moment_a_release_that_works_runs(
         there = settled(board_a)
         print(said)
         print(f"cut {number} after {after_s:.1f} s: {there['current']} runs; told: {said.splitlines()[-2:]}")
-        # The disk is gone a moment before the processor: Python itself may be what cannot be read any more.
-        assert "Traceback" not in said or "[Errno 5] Input/output error: '/usr/lib/python3" in said
+        assert "Traceback" not in said
         assert there["service"] == "active"
         assert there["current"] == release_a or there["current"] in there["order"]
         assert_runs(board_a, there["current"])

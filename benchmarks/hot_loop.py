@@ -27,7 +27,7 @@ from device.machine import machine_name
 from device.preprocess import SIDE_PX, frame_1, preprocessing, stretch_1
 
 _TIMES = 1200
-_QUARTER_PX = 4 * SIDE_PX
+_FEW_PX = 3 * SIDE_PX
 
 Step = Tuple[str, str, float]
 """What, of which frame ("Y", "BGR" or ""), and microseconds."""
@@ -43,8 +43,9 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
     for kind, frames in (("Y", [frame.gray for frame in shown]), ("BGR", [frame.bgr for frame in shown])):
         small = [locate._small(frame) for frame in frames]
         parts = [locate.locate(frame, SIDE_PX) for frame in frames]
-        quarter = [passing_shrunk(part, _QUARTER_PX).copy() if len(part) > _QUARTER_PX else part for part in parts]
-        shrunk = [frame_1(part) for part in quarter]
+        rows = [part[:: max(1, len(part) // _FEW_PX)] for part in parts]
+        few = [passing_shrunk(part, _FEW_PX).copy() for part in rows]
+        shrunk = [frame_1(part) for part in few]
         search = _us(lambda frame: passing_samples(frame, 2 * locate._SEARCH_PX), frames, times)
         yield "64x64 pixels for the search", kind, search
         yield "to 32x32", kind, _us(locate._small, frames, times) - search
@@ -54,8 +55,8 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
         yield "box around what stands out", kind, box - distances
         found = _us(lambda frame: locate.locate(frame, SIDE_PX), frames, times)
         yield "square around it: Python", kind, found - _us(locate._small, frames, times) - box
-        yield "square to 112x112", kind, _us(lambda part: passing_shrunk(part, _QUARTER_PX), parts, times)
-        yield "112x112 to 28x28", kind, _us(frame_1, quarter, times)
+        yield "square to 84x84", kind, _us(lambda part: passing_shrunk(part, _FEW_PX), rows, times)
+        yield "84x84 to 28x28", kind, _us(frame_1, few, times)
         yield "contrast", kind, _us(stretch_1, shrunk, times) - _us(frame_1, shrunk, times)
         yield "all of the preprocessing", kind, _us(preprocess, frames, times)
     predictions = [classifier(image) for image in images]

@@ -1,10 +1,8 @@
 """Scores over time -> the one answer that people see, or "unsure"."""
 
-from typing import Optional
+from math import exp
+from typing import List, Optional
 
-import numpy as np
-
-from device.arrays import Array
 from device.frame import Prediction
 from device.labels import LABELS, UNSURE
 
@@ -22,28 +20,27 @@ class Decision:
         self._unsure_below = unsure_below
         self._smoothing_ns = smoothing_s * 1e9
         self._hysteresis = hysteresis
-        self._average: Optional[Array] = None
+        self._average: Optional[List[float]] = None
         self._then_ns = 0
         self._shown: Optional[int] = None
 
     def __call__(self, prediction: Prediction, captured_ns: int) -> str:
         """The label to show for a frame captured at `captured_ns` (monotonic), or "unsure"."""
-        now = prediction.scores * prediction.garment
-        if self._average is None or self._smoothing_ns == 0:
-            self._average = now
-        else:
+        # Python's own numbers: for ten of them each of numpy's calls costs more than all of the arithmetic.
+        now = [score * prediction.garment for score in prediction.scores.tolist()]
+        if self._average is not None and self._smoothing_ns > 0:
             # The weight follows the time that passed: skipped frames and slow cameras decide as fast.
-            keep = float(np.exp(-max(0, captured_ns - self._then_ns) / self._smoothing_ns))
-            self._average = keep * self._average + (1 - keep) * now
-        self._then_ns = captured_ns
-        self._shown = self._choose(self._average)
+            keep = exp(-max(0, captured_ns - self._then_ns) / self._smoothing_ns)
+            now = [keep * before + (1 - keep) * new for before, new in zip(self._average, now)]
+        self._average, self._then_ns = now, captured_ns
+        self._shown = self._choose(now)
         return UNSURE if self._shown is None else LABELS[self._shown]
 
-    def _choose(self, confidences: Array) -> Optional[int]:
-        best = int(confidences.argmax())
+    def _choose(self, confidences: List[float]) -> Optional[int]:
+        highest = max(confidences)
         if self._shown is not None:
             shown = confidences[self._shown]
-            leads = confidences[best] - shown > self._hysteresis
+            leads = highest - shown > self._hysteresis
             if not leads and shown >= self._unsure_below - self._hysteresis:
                 return self._shown
-        return best if confidences[best] >= self._unsure_below else None
+        return confidences.index(highest) if highest >= self._unsure_below else None

@@ -15,14 +15,14 @@ from device.arrays import Array
 class Scratch(threading.local):
     """Memory of the calling thread for what does not outlive a frame: asking the system for it costs each time."""
 
-    def __init__(self, dtype: type[np.generic] = np.uint8) -> None:
-        self._values: Array = np.empty(0, dtype)
+    def __init__(self) -> None:
+        self._values: Array = np.empty(0, np.uint8)
 
     def take(self, shape: Tuple[int, ...]) -> Array:
-        """An array of this shape with anything in it, until the next `take`."""
+        """uint8 of this shape with anything in it, until the next `take`."""
         size = math.prod(shape)
         if self._values.size < size:
-            self._values = np.empty(size, self._values.dtype)
+            self._values = np.empty(size, np.uint8)
         return self._values[:size].reshape(shape)
 
 

@@ -34,12 +34,13 @@ def stretch_1(pixels: np.ndarray) -> np.ndarray:
     return table[image]
 
 
-def located_3(pixels: np.ndarray) -> np.ndarray:
+def located_4(pixels: np.ndarray) -> np.ndarray:
     if pixels.shape[:2] == (28, 28):
         return stretch_1(pixels)
     part = locate(pixels, 28)
-    if len(part) > 112:
-        part = cv2.resize(part, (112, 112), interpolation=cv2.INTER_LINEAR)
+    if len(part) > 84:
+        rows = part[:: len(part) // 84]
+        part = cv2.resize(rows, (84, 84), interpolation=cv2.INTER_LINEAR)
     return stretch_1(part)
 
 
@@ -60,14 +61,13 @@ def locate(pixels: np.ndarray, least_px: int) -> np.ndarray:
 
 def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
     small = cv2.resize(every_so_often(gray, 64), (32, 32), interpolation=cv2.INTER_AREA)
-    levels = small.astype(np.float32)
+    levels = small.astype(np.float64)
     borders = np.stack([levels[:2].ravel(), levels[-2:].ravel(), levels[:, :2].ravel(), levels[:, -2:].ravel()])
     borders.sort(axis=1)
-    centres = (borders[:, 31] + borders[:, 32])[:, np.newaxis] / 2
-    spreads = np.abs(borders - centres).mean(axis=1, keepdims=True) + np.float32(6)
-    distance = (np.abs(levels.reshape(1, -1) - centres) / spreads).min(axis=0)
-    most = max(float(np.sort(distance)[972]), 6.0)
-    far = (np.minimum(distance, np.float32(most)) * np.float32(255 / most)).astype(np.uint8).reshape(small.shape)
+    centres = borders[:, 32:33]
+    spreads = np.floor(np.abs(borders - centres).mean(axis=1, keepdims=True)) + 6
+    distance = np.rint(np.abs(levels.reshape(1, -1) - centres) * 6 / spreads).min(axis=0)
+    far = np.minimum(distance, max(np.sort(distance)[972], 36)).astype(np.uint8).reshape(small.shape)
     threshold, _ = cv2.threshold(far, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     standing = np.where(far > 0.8 * threshold, far, 0)
     if not standing.any():
@@ -81,7 +81,7 @@ def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
     return top, bottom, left, right
 
 
-PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-3": located_3}
+PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-4": located_4}
 
 
 def to_prediction(logits: np.ndarray, output: OutputSpec) -> Prediction:

@@ -15,7 +15,7 @@ from device.preprocess import (
     crop_to_multiples,
     cutout_1,
     frame_1,
-    located_3,
+    located_4,
     preprocessing,
     stretch_1,
     to_gray,
@@ -111,8 +111,8 @@ def test_a_far_garment_is_seen_nearly_as_large_as_a_near_one():
     def dark_share(image: np.ndarray) -> float:
         return float((image < 100).mean())
 
-    assert dark_share(located_3(frame(0.45))) > 2 * dark_share(stretch_1(frame(0.45)))
-    located = dark_share(located_3(frame(0.8))) / dark_share(located_3(frame(0.45)))
+    assert dark_share(located_4(frame(0.45))) > 2 * dark_share(stretch_1(frame(0.45)))
+    located = dark_share(located_4(frame(0.8))) / dark_share(located_4(frame(0.45)))
     whole = dark_share(stretch_1(frame(0.8))) / dark_share(stretch_1(frame(0.45)))
     assert located < 0.75 * whole  # the margin around the box keeps it from being 1
 

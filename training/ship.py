@@ -18,7 +18,7 @@ from training.calibration import Calibration, accuracy_and_recall, calibrate
 from training.data import Splits
 from training.photos import FOOTWEAR, TARGETS, Photo
 
-PREPROCESSING = "located-3"
+PREPROCESSING = "located-4"
 VIEW_PREPROCESSING = "stretch-1"
 """For the student's copies of views, which are located already, before they are jittered."""
 _CALIBRATION_IMAGES = 150  # More widen the ranges of int8: on validation 600 and 2,400 were no better.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from tabulate import tabulate
 
 from benchmarks.recipes import LEAST_CODE, RECIPES
 from benchmarks.suite import spread
+from benchmarks.zoo import datasets, dominates, points
 from device.arrays import Array
 
 FRAME_US = 33_333.0
@@ -20,7 +22,10 @@ _RECIPES = {
 
 
 class Row(NamedTuple):
-    """One ratio. must, aim: what it is to be at most, or at least where `at_least`. values: a ratio each comparison."""
+    """One ratio. must, aim: what it is to be at most, or at least where `at_least`. values: a ratio each comparison.
+
+    runtime: "" where none of them has a part in it. note: what else there is to know of this runtime's.
+    """
 
     what: str
     runtime: str
@@ -29,6 +34,7 @@ class Row(NamedTuple):
     aim: float
     unit: str = "x"
     at_least: bool = False
+    note: str = ""
 
     @property
     def verdict(self) -> str:
@@ -39,14 +45,36 @@ class Row(NamedTuple):
         return "aim" if middle <= self.aim else "must" if middle <= self.must else "short"
 
 
-def rows(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[Row]:
+def rows(measured: Dict[str, Any]) -> List[Row]:
     """Every target of the benchmark, for each runtime."""
-    found = [row for runtime in runtimes for row in _rows(measured["rounds"], measured["once"], runtime)]
+    found: List[Row] = []
+    for runtime in measured["runtimes"]:
+        found += _rows(measured["rounds"], measured["once"], runtime)
+        found += _zoo_rows(measured, runtime)
     training = measured["once"]["training"]
     if "error" not in training:
         ratio = training["recipe"] / ((training["fit_before"] + training["fit_after"]) / 2)
-        found.append(Row("training: images a second, of plain `fit`'s", "tensorflow", [ratio], 0.7, 1.0, at_least=True))
+        found.append(Row("training, images a second, of plain `fit`'s", "", [ratio], 0.7, 1.0, at_least=True))
     return found
+
+
+def _zoo_rows(measured: Dict[str, Any], runtime: str) -> Iterator[Row]:
+    """For each data set that what ships was measured on: how many others leave it no reason to ship."""
+    for dataset in datasets(measured):
+        found = points(measured, dataset, runtime)
+        ours = [point for point in found if point.model == measured["model"]]
+        if ours and len(found) > 1:
+            better = [point for point in found if dominates(point, ours[0])]
+            names = ", ".join(measured["cards"][point.model]["name"] for point in better)
+            yield Row(
+                f"models no worse than what ships in accuracy on {dataset}, size and time",
+                runtime,
+                [float(len(better))],
+                math.inf,
+                0,
+                f"of {len(found) - 1}",
+                note=names,
+            )
 
 
 def _rows(rounds: Dict[str, Any], once: Dict[str, Any], runtime: str) -> Iterator[Row]:
@@ -61,7 +89,8 @@ def _rows(rounds: Dict[str, Any], once: Dict[str, Any], runtime: str) -> Iterato
         )
     own = np.concatenate([found["own"] for found in rounds[f"moving {runtime}"]]) / FRAME_US
     name, faster = fastest_recipe(rounds, runtime)
-    yield Row(f"frame to decision from Y, times faster than {name}", runtime, faster, 4.0, 10.0, at_least=True)
+    what = "frame to decision from Y, times faster than the fastest recipe"
+    yield Row(what, runtime, faster, 4.0, 10.0, at_least=True, note=name)
     yield Row("decision, log, histograms, sinks: share of a 33 ms frame", runtime, own * 100, 1.0, 0.3, "%")
     paced = [found["total"] for found in rounds[f"moving {runtime}"]]
     tails = [float(np.percentile(total, 99) / np.percentile(total, 50)) for total in paced]
@@ -105,34 +134,38 @@ def fastest_recipe(rounds: Dict[str, Any], runtime: str) -> tuple[str, Array]:
     return _RECIPES[best], np.divide(theirs[best], ours)
 
 
-def target_table(measured: Dict[str, Any], runtimes: Sequence[str]) -> str:
-    """Every target with its ratio, and which of its marks that reaches, as Markdown."""
-    table = [
-        [row.what, row.runtime, _with_spread(row), _target(row, row.must), _target(row, row.aim), row.verdict]
-        for row in rows(measured, runtimes)
-    ]
-    return str(tabulate(table, ["what", "runtime", "ratio", "must", "aim", "reaches"], tablefmt="github"))
+READING = (
+    "Medians, in brackets the 10th and 90th percentile; in bold which target that reaches, `short` where it is neither."
+)
 
 
-def render(measured: Dict[str, Any], runtimes: Sequence[str], about: str) -> str:
+def target_table(measured: Dict[str, Any]) -> str:
+    """Every target in a line, with each runtime's ratio and what that reaches, as Markdown."""
+    runtimes = measured["runtimes"]
+    lines: Dict[str, Dict[str, Row]] = {}
+    for row in rows(measured):
+        lines.setdefault(row.what, {})[row.runtime or runtimes[0]] = row
+    table = []
+    for what, found in lines.items():
+        one = next(iter(found.values()))
+        cells = [_cell(found[runtime]) if runtime in found else "" for runtime in runtimes]
+        table.append([what, *cells, _target(one, one.must), _target(one, one.aim)])
+    return str(tabulate(table, ["what", *runtimes, "must", "aim"], tablefmt="github", disable_numparse=True))
+
+
+def render(measured: Dict[str, Any], about: str) -> str:
     """reports/bench.md."""
-    lines = [
-        "# Benchmark",
-        "",
-        about,
-        "",
-        "Medians of ratios taken in turns; in brackets the 10th and 90th percentile.",
-        "",
-    ]
-    lines += [target_table(measured, runtimes), ""]
+    runtimes = measured["runtimes"]
+    lines = ["# Benchmark", "", about, "", f"Ratios are of times taken in turns. {READING}", ""]
+    lines += [target_table(measured), ""]
     for runtime in runtimes:
         lines += [f"## A frame, back to back, {measured['rounds'][f'answers {runtime}'][0]['runtime']}", ""]
         lines += [tabulate(list(_frames(measured["rounds"], runtime)), _FRAME_NAMES, tablefmt="github"), ""]
     lines += ["## At 30 frames/s", ""]
     lines += [tabulate(list(_paced(measured["rounds"], runtimes)), _PACED_NAMES, tablefmt="github"), ""]
-    lines += ["## Runtimes, types, threads", ""]
+    lines += ["## Models, runtimes, threads", "", f"Accuracies, by the cards, on: {', '.join(datasets(measured))}.", ""]
     lines += [tabulate(list(_settings(measured)), _SETTING_NAMES, tablefmt="github"), ""]
-    lines += _remarks(measured, runtimes)
+    lines += _remarks(measured)
     return "\n".join(lines) + "\n"
 
 
@@ -149,6 +182,8 @@ _PACED_NAMES = [
 ]
 _SETTING_NAMES = [
     "model",
+    "kB",
+    "accuracies",
     "runtime",
     "threads",
     "invoke paced, us",
@@ -190,18 +225,19 @@ _PACED_KINDS = ("moving", "still", "resting")
 def _settings(measured: Dict[str, Any]) -> Iterator[List[Any]]:
     for row in measured["settings"]["rows"]:
         card = measured["cards"][row["model"]]
-        name = f"{card['name']}, {card['input']}"
+        accuracies = ", ".join(f"{100 * value:.1f} %" for _, value in sorted(card["accuracies"].items()))
+        about = [card["name"], f"{card['bytes'] / 1000:.0f}", accuracies]
         if row["error"]:
-            yield [name, row["runtime"], row["threads"], row["error"], "", "", ""]
+            yield [*about, row["runtime"], row["threads"], row["error"], "", "", ""]
             continue
         cells = (row["paced"]["inference"], row["tight"]["inference"], row["paced"]["total"])
         texts = [f"{cell['p50_us']:,.0f}" for cell in cells]
-        yield [name, row["runtime"], row["threads"], *texts, f"{row['agreement']:.0%}"]
+        yield [*about, row["runtime"], row["threads"], *texts, f"{row['agreement']:.0%}"]
 
 
-def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
+def _remarks(measured: Dict[str, Any]) -> List[str]:
     lines = ["## Remarks", ""]
-    for runtime in runtimes:
+    for runtime in measured["runtimes"]:
         batch, memory = measured["once"][f"batch {runtime}"], measured["once"][f"memory {runtime}"]
         start, taken = measured["once"][f"start {runtime}"], measured["once"][f"allocations {runtime}"]["lines"]
         seconds, megabytes, ms = (
@@ -238,11 +274,21 @@ def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
     return lines
 
 
-def _with_spread(row: Row) -> str:
+def _cell(row: Row) -> str:
     middle, low, high = spread(row.values)
-    text = f"{middle:.2f}{'' if row.unit == 'x' else ' ' + row.unit}".rstrip()
-    return text if len(row.values) == 1 else f"{text} ({low:.2f} to {high:.2f})"
+    counted = row.unit in _COUNTS or row.unit.startswith("of ")
+    text = f"{middle:.0f}" if counted else f"{middle:.2f}"
+    text = f"{text} {row.unit}".replace(" x", "").rstrip()
+    if len(row.values) > 1:
+        text += f" ({low:.2f} to {high:.2f})"
+    return f"{text}{', ' if row.note else ''}{row.note} **{row.verdict}**"
+
+
+_COUNTS = ("", "ms")
 
 
 def _target(row: Row, value: float) -> str:
-    return f"{'at least' if row.at_least else 'at most'} {value:g}{'' if row.unit == 'x' else ' ' + row.unit}".rstrip()
+    if math.isinf(value):
+        return "drawn"
+    unit = "" if row.unit == "x" or row.unit.startswith("of ") else f" {row.unit}"
+    return f"{'≥' if row.at_least else '≤'} {value:g}{unit}".rstrip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from benchmarks.report import READING, target_table
+from benchmarks.targets import READING, target_table
 from device.errors import GarmentcamError
 
 _PICTURE = "![all models: accuracy over the time of an inference, a marker's area the file's size](docs/bench.png)"

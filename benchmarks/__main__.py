@@ -14,7 +14,8 @@ from typing import Sequence
 from benchmarks.pareto import draw_pareto
 from benchmarks.readme import block, with_block
 from benchmarks.report import render
-from benchmarks.suite import FULL, QUICK, find_zoo, measure
+from benchmarks.suite import FULL, QUICK, measure
+from benchmarks.zoo import find_zoo
 from device.config import ModelConfig
 from device.errors import GarmentcamError
 from device.machine import machine_name
@@ -35,7 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--mediapipe", metavar="PYTHON", help="a Python that has MediaPipe and Pillow, to measure it, too"
     )
-    parser.add_argument("--quick", action="store_true", help="a little of each: to see that it works")
+    parser.add_argument(
+        "--runtime",
+        action="append",
+        choices=installed_runtimes(),
+        help="measure in this one; repeatable (default: all that are installed)",
+    )
+    parser.add_argument("--quick", action="store_true", help="a little of each, and no training: to see that it works")
     parser.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR")
     parser.add_argument(
         "--readme", type=Path, metavar="FILE", help="put the table between this file's bench marks, too"
@@ -47,9 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.readme:
             with_block(options.readme.read_text(), "")  # Before the minutes of measuring, not after them.
         also = find_zoo(Path("runs")) if options.also is None else options.also
-        others = [path.absolute() for path in also]
         measured = measure(
-            options.model.absolute(), others, effort, options.mediapipe, lambda text: print(text, file=sys.stderr)
+            options.model.absolute(),
+            [path.absolute() for path in also],
+            options.runtime or installed_runtimes(),
+            effort,
+            options.mediapipe,
+            lambda text: print(text, file=sys.stderr, flush=True),
         )
     except GarmentcamError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -60,13 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"`{measured['cards'][str(options.model.absolute())]['name']}`."
     )
     options.out.mkdir(parents=True, exist_ok=True)
-    text = render(measured, installed_runtimes(), about)
+    text = render(measured, about)
     (options.out / "bench.md").write_text(text)
     (options.out / "bench.json").write_text(json.dumps({"about": about, **measured}))
     draw_pareto(measured, options.out / "bench.png")
     if options.readme:
-        new = block(measured, installed_runtimes(), about)
-        options.readme.write_text(with_block(options.readme.read_text(), new))
+        options.readme.write_text(with_block(options.readme.read_text(), block(measured, about)))
         shutil.copy(options.out / "bench.png", options.readme.parent / "docs" / "bench.png")
     print(text)
     return 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import List, NamedTuple
 
 import numpy as np
 
 from device.arrays import Array
-from device.camera import open_camera
+from device.cameras.synthetic import FRAMES_A_GARMENT, SyntheticCamera
 from device.config import CameraConfig
 from device.gray import to_gray
 
@@ -25,8 +24,8 @@ class Shown(NamedTuple):
 
 def moving_frames() -> List[Shown]:
     """40 frames of 40 garments, each of the ten classes four times."""
-    with open_camera(CameraConfig(), paced=False) as camera:
-        frames = [frame for frame in islice(camera, 20 * COUNT) if frame.sequence % 20 == 10]
+    with SyntheticCamera(CameraConfig(), paced=False) as camera:
+        frames = [camera.frame(round((number + 0.5) * FRAMES_A_GARMENT), 0) for number in range(COUNT)]
     return [Shown(frame.pixels, to_gray(frame.pixels), str(frame.truth)) for frame in frames]
 
 

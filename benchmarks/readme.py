@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence
+from typing import Any, Dict
 
-from benchmarks.report import target_table
+from benchmarks.targets import READING, target_table
 from device.errors import GarmentcamError
 
-_PICTURE = "![accuracy over the time of an inference, a circle's area the file's size](docs/bench.png)"
+_PICTURE = "![all models: accuracy over the time of an inference, a marker's area the file's size](docs/bench.png)"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 
 
-def block(measured: Dict[str, Any], runtimes: Sequence[str], about: str) -> str:
+def block(measured: Dict[str, Any], about: str) -> str:
     """What stands between the marks."""
-    return f"{about}\n\n{target_table(measured, runtimes)}\n\n{_PICTURE}\n"
+    return f"{about} {READING}\n\n{target_table(measured)}\n\n{_PICTURE}\n"
 
 
 def with_block(text: str, new: str) -> str:

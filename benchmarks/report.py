@@ -1,138 +1,30 @@
-"""What was measured -> rows of ratios against their targets, and reports/bench.md."""
+"""What was measured -> reports/bench.md."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, Sequence
 
 import numpy as np
 from tabulate import tabulate
 
-from benchmarks.recipes import LEAST_CODE, RECIPES
 from benchmarks.suite import spread
-from device.arrays import Array
-
-FRAME_US = 33_333.0
-_RECIPES = {
-    **{name: name for name in RECIPES},
-    "full_tensorflow": "full TensorFlow",
-    "mediapipe_classifier": "MediaPipe",
-}
+from benchmarks.targets import READING, RECIPE_NAMES, target_table
+from benchmarks.zoo import datasets
 
 
-class Row(NamedTuple):
-    """One ratio. must, aim: what it is to be at most, or at least where `at_least`. values: a ratio each comparison."""
-
-    what: str
-    runtime: str
-    values: Sequence[float] | Array
-    must: float
-    aim: float
-    unit: str = "x"
-    at_least: bool = False
-
-    @property
-    def verdict(self) -> str:
-        """What the median reaches: "aim", "must", or "short" of both."""
-        middle = spread(self.values)[0]
-        if self.at_least:
-            return "aim" if middle >= self.aim else "must" if middle >= self.must else "short"
-        return "aim" if middle <= self.aim else "must" if middle <= self.must else "short"
-
-
-def rows(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[Row]:
-    """Every target of the benchmark, for each runtime."""
-    found = [row for runtime in runtimes for row in _rows(measured["rounds"], measured["once"], runtime)]
-    training = measured["once"]["training"]
-    if "error" not in training:
-        ratio = training["recipe"] / ((training["fit_before"] + training["fit_after"]) / 2)
-        found.append(Row("training: images a second, of plain `fit`'s", "tensorflow", [ratio], 0.7, 1.0, at_least=True))
-    return found
-
-
-def _rows(rounds: Dict[str, Any], once: Dict[str, Any], runtime: str) -> Iterator[Row]:
-    labels = rounds[f"answers {runtime}"][0]["labels"]
-    same = sum(map(str.__eq__, labels["ours, Y"], labels["ours, BGR"])) / len(labels["ours, Y"])
-    yield Row("same label from BGR and from Y", runtime, [100 * same], 95, 100, "%", at_least=True)
-    answers = [found["times"] for found in rounds[f"answers {runtime}"]]
-    for kind in ("Y", "BGR"):
-        over = [np.divide(times[f"ours, {kind}"], times["floor"]) for times in answers]
-        yield Row(
-            f"frame to decision from {kind}, over bare invoke + one read", runtime, np.concatenate(over), 2.0, 1.3
-        )
-    own = np.concatenate([found["own"] for found in rounds[f"moving {runtime}"]]) / FRAME_US
-    name, faster = fastest_recipe(rounds, runtime)
-    yield Row(f"frame to decision from Y, times faster than {name}", runtime, faster, 4.0, 10.0, at_least=True)
-    yield Row("decision, log, histograms, sinks: share of a 33 ms frame", runtime, own * 100, 1.0, 0.3, "%")
-    paced = [found["total"] for found in rounds[f"moving {runtime}"]]
-    tails = [float(np.percentile(total, 99) / np.percentile(total, 50)) for total in paced]
-    yield Row("p99 over p50 of the time to the answer, paced", runtime, tails, 3.0, 1.5)
-    start, memory = once[f"start {runtime}"], once[f"memory {runtime}"]
-    yield Row(
-        "process start to first answer, over imports and load",
-        runtime,
-        np.divide(start["ours"], start["floor"]),
-        1.5,
-        1.15,
-    )
-    yield Row("resident memory, over that of the imports", runtime, [memory["ours"] / memory["floor"]], 1.3, 1.1)
-    pairs = zip(rounds[f"resting {runtime}"], rounds[f"still {runtime}"], strict=True)
-    rest = [100 * resting["cpu_s_an_hour"] / still["cpu_s_an_hour"] for resting, still in pairs]
-    yield Row("processor time while it rests, of that when it does not", runtime, rest, 30.0, 10.0, "%")
-    slowest_ms = max(once[f"wake {runtime}"]["ms"])
-    yield Row("slowest waking, from a motion to its answer", runtime, [slowest_ms], 200, 200, "ms")
-    batch = once[f"batch {runtime}"]
-    ratio = np.divide(batch["one_by_one"], batch["at_once"])
-    yield Row("10,000 images: batches, times faster than one by one", runtime, ratio, 1.0, 1.0, at_least=True)
-    taken = once[f"allocations {runtime}"]
-    often = sum(count > taken["frames"] / 2 for count, _ in taken["lines"].values())
-    yield Row("lines that take more than 4 KiB of memory for most frames", runtime, [float(often)], 0, 0, "")
-
-
-def fastest_recipe(rounds: Dict[str, Any], runtime: str) -> tuple[str, Array]:
-    """The copied recipe with the smallest median, and how many times faster than it we are, frame by frame."""
-    ours: List[float] = []
-    theirs: Dict[str, List[float]] = {}
-    for number, found in enumerate(rounds[f"answers {runtime}"]):
-        ours += found["times"]["ours, Y"]
-        for name in RECIPES:
-            if name != LEAST_CODE:
-                theirs.setdefault(name, []).extend(found["times"][name])
-        for name in ("full_tensorflow", "mediapipe_classifier"):
-            other = rounds.get(name, [])
-            if number < len(other) and "times" in other[number]:
-                theirs.setdefault(name, []).extend(other[number]["times"][name])
-    best = min(theirs, key=lambda name: float(np.median(theirs[name])))
-    return _RECIPES[best], np.divide(theirs[best], ours)
-
-
-def target_table(measured: Dict[str, Any], runtimes: Sequence[str]) -> str:
-    """Every target with its ratio, and which of its marks that reaches, as Markdown."""
-    table = [
-        [row.what, row.runtime, _with_spread(row), _target(row, row.must), _target(row, row.aim), row.verdict]
-        for row in rows(measured, runtimes)
-    ]
-    return str(tabulate(table, ["what", "runtime", "ratio", "must", "aim", "reaches"], tablefmt="github"))
-
-
-def render(measured: Dict[str, Any], runtimes: Sequence[str], about: str) -> str:
+def render(measured: Dict[str, Any], about: str) -> str:
     """reports/bench.md."""
-    lines = [
-        "# Benchmark",
-        "",
-        about,
-        "",
-        "Medians of ratios taken in turns; in brackets the 10th and 90th percentile.",
-        "",
-    ]
-    lines += [target_table(measured, runtimes), ""]
+    runtimes = measured["runtimes"]
+    lines = ["# Benchmark", "", about, "", f"Ratios are of times taken in turns. {READING}", ""]
+    lines += [target_table(measured), ""]
     for runtime in runtimes:
         lines += [f"## A frame, back to back, {measured['rounds'][f'answers {runtime}'][0]['runtime']}", ""]
         lines += [tabulate(list(_frames(measured["rounds"], runtime)), _FRAME_NAMES, tablefmt="github"), ""]
     lines += ["## At 30 frames/s", ""]
     lines += [tabulate(list(_paced(measured["rounds"], runtimes)), _PACED_NAMES, tablefmt="github"), ""]
-    lines += ["## Runtimes, types, threads", ""]
+    lines += ["## Models, runtimes, threads", "", f"Accuracies, by the cards, on: {', '.join(datasets(measured))}.", ""]
     lines += [tabulate(list(_settings(measured)), _SETTING_NAMES, tablefmt="github"), ""]
-    lines += _remarks(measured, runtimes)
+    lines += _remarks(measured)
     return "\n".join(lines) + "\n"
 
 
@@ -149,6 +41,8 @@ _PACED_NAMES = [
 ]
 _SETTING_NAMES = [
     "model",
+    "kB",
+    "accuracies",
     "runtime",
     "threads",
     "invoke paced, us",
@@ -164,7 +58,7 @@ def _frames(rounds: Dict[str, Any], runtime: str) -> Iterator[List[Any]]:
     for name in names:
         source = found if name in found[0]["times"] else rounds[name]
         if "error" in source[0]:
-            yield [_RECIPES[name], source[0]["error"], "", "", "", ""]
+            yield [RECIPE_NAMES[name], source[0]["error"], "", "", "", ""]
             continue
         middle, low, high = spread([time for one in source for time in one["times"][name]])
         labels: Sequence[str] | None = source[0]["labels"] if source is not found else found[0]["labels"].get(name)
@@ -172,7 +66,7 @@ def _frames(rounds: Dict[str, Any], runtime: str) -> Iterator[List[Any]]:
         same = sum(map(str.__eq__, labels, ours)) if labels else ""
         right = sum(map(str.__eq__, labels, truth)) if labels else ""
         meant = found[0]["as_meant"].get(name, "")
-        yield [_RECIPES.get(name, name), f"{middle:,.0f}", f"{low:,.0f} to {high:,.0f}", meant, same, right]
+        yield [RECIPE_NAMES.get(name, name), f"{middle:,.0f}", f"{low:,.0f} to {high:,.0f}", meant, same, right]
 
 
 def _paced(rounds: Dict[str, Any], runtimes: Sequence[str]) -> Iterator[List[Any]]:
@@ -190,18 +84,19 @@ _PACED_KINDS = ("moving", "still", "resting")
 def _settings(measured: Dict[str, Any]) -> Iterator[List[Any]]:
     for row in measured["settings"]["rows"]:
         card = measured["cards"][row["model"]]
-        name = f"{card['name']}, {card['input']}"
+        accuracies = ", ".join(f"{100 * value:.1f} %" for _, value in sorted(card["accuracies"].items()))
+        about = [card["name"], f"{card['bytes'] / 1000:.0f}", accuracies]
         if row["error"]:
-            yield [name, row["runtime"], row["threads"], row["error"], "", "", ""]
+            yield [*about, row["runtime"], row["threads"], row["error"], "", "", ""]
             continue
         cells = (row["paced"]["inference"], row["tight"]["inference"], row["paced"]["total"])
         texts = [f"{cell['p50_us']:,.0f}" for cell in cells]
-        yield [name, row["runtime"], row["threads"], *texts, f"{row['agreement']:.0%}"]
+        yield [*about, row["runtime"], row["threads"], *texts, f"{row['agreement']:.0%}"]
 
 
-def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
+def _remarks(measured: Dict[str, Any]) -> List[str]:
     lines = ["## Remarks", ""]
-    for runtime in runtimes:
+    for runtime in measured["runtimes"]:
         batch, memory = measured["once"][f"batch {runtime}"], measured["once"][f"memory {runtime}"]
         start, taken = measured["once"][f"start {runtime}"], measured["once"][f"allocations {runtime}"]["lines"]
         seconds, megabytes, ms = (
@@ -236,13 +131,3 @@ def _remarks(measured: Dict[str, Any], runtimes: Sequence[str]) -> List[str]:
         f"{training['fit_before']:,.0f} before it and {training['fit_after']:,.0f} after it."
     )
     return lines
-
-
-def _with_spread(row: Row) -> str:
-    middle, low, high = spread(row.values)
-    text = f"{middle:.2f}{'' if row.unit == 'x' else ' ' + row.unit}".rstrip()
-    return text if len(row.values) == 1 else f"{text} ({low:.2f} to {high:.2f})"
-
-
-def _target(row: Row, value: float) -> str:
-    return f"{'at least' if row.at_least else 'at most'} {value:g}{'' if row.unit == 'x' else ' ' + row.unit}".rstrip()

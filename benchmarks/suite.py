@@ -14,52 +14,63 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tup
 import msgspec
 import numpy as np
 
+from benchmarks.zoo import card_facts
 from device.arrays import Array
 from device.bench import measure_all, plan, summarize
 from device.config import Config
 from device.errors import ModelError
 from device.health import HealthReader
 from device.images import write_image
-from device.model_card import card_path, read_card
-from device.runtime import installed_runtimes
 
-_REPRODUCED = Path("reports/reproduce.json")
 _MODULES = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 _TIMEOUT_S = 600.0
-_SETTING_S = 1.0
+_SETTING_S, _SETTING_WARMUP_S = 0.8, 0.2
 """Seconds of each setting, back to back and paced, in each of two rounds: there are many models."""
 
 
 class Effort(NamedTuple):
-    """How much of each: for `make bench`, or to see that it works."""
+    """How much of each: for `make bench`, or to see that it works. training_steps: 0 leaves it out."""
 
     rounds: int
     passes: int
-    paced_s: float
+    moving_s: float
+    still_s: float
     starts: int
     images: int
     wakes: int
     training_steps: int
 
 
-FULL = Effort(rounds=2, passes=4, paced_s=6.0, starts=10, images=10_000, wakes=6, training_steps=60)
-QUICK = Effort(rounds=1, passes=1, paced_s=2.0, starts=2, images=1000, wakes=2, training_steps=2)
+FULL = Effort(rounds=2, passes=4, moving_s=6.0, still_s=4.0, starts=10, images=10_000, wakes=6, training_steps=40)
+QUICK = Effort(rounds=1, passes=1, moving_s=1.0, still_s=1.0, starts=1, images=1000, wakes=1, training_steps=0)
 
 
 def measure(
-    model: Path, others: Sequence[Path], effort: Effort, mediapipe: str | None, say: Callable[[str], object]
+    model: Path,
+    others: Sequence[Path],
+    runtimes: Sequence[str],
+    effort: Effort,
+    mediapipe: str | None,
+    say: Callable[[str], object],
 ) -> Dict[str, Any]:
     """Everything, as data. mediapipe: a Python that has it, None to leave it out. say: is told what comes."""
-    runtimes = installed_runtimes()
+    start = time.monotonic()
+
+    def begin(what: str) -> None:
+        say(f"{time.monotonic() - start:4.0f} s: {what}")
+
+    others = [other for other in others if other != model]
+    cards = {str(path): card_facts(path) for path in (model, *others)}
     rounds: Dict[str, List[Any]] = {}
     for number in range(effort.rounds):
-        say(f"round {number + 1} of {effort.rounds}")
+        begin(f"round {number + 1} of {effort.rounds}")
         for runtime in runtimes:
             same = {"model": str(model), "runtime": runtime}
             found = needed("answers", **same, threads=1, rounds=effort.passes)
             rounds.setdefault(f"answers {runtime}", []).append(found)
             for name, still, rest in (("moving", False, False), ("still", True, False), ("resting", True, True)):
-                found = needed("paced", **same, seconds=effort.paced_s, still=still, rest=rest)
+                seconds = effort.still_s if still else effort.moving_s
+                found = needed("paced", **same, seconds=seconds, still=still, rest=rest)
                 rounds.setdefault(f"{name} {runtime}", []).append(found)
         for recipe, python in (("full_tensorflow", sys.executable), ("mediapipe_classifier", mediapipe)):
             if python is not None:
@@ -67,23 +78,33 @@ def measure(
                 rounds.setdefault(recipe, []).append(found)
     once: Dict[str, Any] = {}
     for runtime in runtimes:
-        say(f"start, memory, batches: {runtime}")
+        begin(f"start, memory, batches: {runtime}")
         same = {"model": str(model), "runtime": runtime}
         once[f"start {runtime}"] = starts(model, runtime, effort.starts)
         once[f"memory {runtime}"] = memory(model, runtime)
         once[f"batch {runtime}"] = needed("batch", **same, images=effort.images)
         once[f"allocations {runtime}"] = needed("allocations", **same)
         once[f"wake {runtime}"] = needed("wake", **same, times=effort.wakes)
-    say("training")
-    once["training"] = training(effort.training_steps)
-    say("runtimes, types and threads")
+    begin("training")
+    once["training"] = training(effort.training_steps) if effort.training_steps else {"error": "left out"}
+    begin("runtimes, types and threads")
     reader = HealthReader()
     before = reader.read()
-    jobs = plan(Config(), [model, *others], quick=effort is QUICK)
-    jobs = [msgspec.structs.replace(job, least_s=min(job.least_s, _SETTING_S), least_frames=10) for job in jobs]
+    # What ships, with every number of threads; the others with one: the picture shows no more.
+    jobs = [
+        msgspec.structs.replace(
+            job,
+            least_s=min(job.least_s, _SETTING_S),
+            least_frames=10,
+            warmup_s=min(job.warmup_s, _SETTING_WARMUP_S),
+        )
+        for job in plan(Config(), [model, *others], quick=effort is QUICK)
+        if job.runtime in runtimes and (job.threads == 1 or job.model == str(model))
+    ]
     settings = summarize(measure_all(jobs), Config(), [before, reader.read()])
-    cards = {str(path): card_facts(path) for path in (model, *others)}
-    return {"rounds": rounds, "once": once, "settings": settings, "cards": cards}
+    begin("done")
+    facts = {"model": str(model), "runtimes": list(runtimes), "cards": cards}
+    return {**facts, "rounds": rounds, "once": once, "settings": settings}
 
 
 def work(name: str, python: str = sys.executable, **arguments: Any) -> Dict[str, Any]:
@@ -109,24 +130,9 @@ def _json_of(command: Sequence[str], given: str = "") -> Dict[str, Any]:
     return found
 
 
-def find_zoo(folder: Path) -> List[Path]:
-    """The models under `folder` that have their card beside them, in order: what the training left there."""
-    return sorted(path for path in folder.rglob("*.tflite") if card_path(path).exists())
-
-
 def training(steps: int) -> Dict[str, Any]:
     """Images a second of the camera's recipe and of plain `fit`, or {"error": why not}."""
     return _json_of([sys.executable, "-m", "training.throughput", str(steps)])
-
-
-def card_facts(model: Path) -> Dict[str, Any]:
-    """Name, bytes and the measured accuracies of a model, as its card or the report of `make reproduce` says."""
-    card = read_card(card_path(model))
-    accuracies = {entry.dataset: entry.value for entry in card.measurements if entry.metric == "accuracy"}
-    if not accuracies and _REPRODUCED.exists():
-        found = {row["file"]: row["accuracy"] for row in json.loads(_REPRODUCED.read_text())}
-        accuracies = {"Fashion-MNIST test": found[model.name]} if model.name in found else {}
-    return {"name": card.name, "bytes": card.size_bytes, "input": card.input.dtype, "accuracies": accuracies}
 
 
 def starts(model: Path, runtime: str, count: int) -> Dict[str, List[float]]:

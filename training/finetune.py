@@ -129,6 +129,7 @@ def finetune(
             command="python -m training.finetune",
             seed=seed,
             path=models / "model.tflite",
+            run=run,
         )
         part = student_file.with_suffix(".part.keras")
         model.save(part)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import keras
+import msgspec
 import numpy as np
 import tensorflow as tf
 
@@ -21,7 +22,7 @@ from device.arrays import Array
 from device.errors import DataError, GarmentcamError
 from device.labels import LABELS
 from device.machine import machine_name
-from device.model_card import InputSpec
+from device.model_card import InputSpec, Measurement, card_path, write_card
 from device.preprocess import SIDE_PX
 from training import plots
 from training.config import MlpRecipe, TrainingConfig, load_training_config
@@ -35,6 +36,7 @@ from training.reproduce_report import Figures, Row, write_report
 RUNS = Path("runs/reproduce")
 REPORTS = Path("reports")
 _INVOKES = 500
+_COMMAND = "python -m training.reproduce"
 
 
 class Trained(NamedTuple):
@@ -90,16 +92,19 @@ def export_all(trained: Trained, calibration: Array) -> list[Exported]:
 
 
 def measure(exported: Exported, splits: Splits, keras_accuracy: float) -> tuple[Row, Array]:
-    """(the table's row, the class of each of the 10,000 test images, answered in one invoke).
+    """(the table's row, the class of each of the 10,000 test images, answered in one invoke); the card says it, too.
 
     In the runtime that the board takes first, in a process without TensorFlow.
     """
     first = ask_all(exported.path, splits.test.images, timed=_INVOKES)[0]
     answers = first.logits.argmax(axis=1)
+    date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    found = Measurement("Fashion-MNIST test", "accuracy", float((answers == splits.test.labels).mean()), _COMMAND, date)
+    write_card(msgspec.structs.replace(exported.card, measurements=[found]), card_path(exported.path))
     row = Row(
         file=exported.path.name,
         kind=exported.kind,
-        accuracy=float((answers == splits.test.labels).mean()),
+        accuracy=found.value,
         keras_accuracy=keras_accuracy,
         size_kb=round(exported.card.size_bytes / 1024, 3),
         p50_us=round(first.p50_us, 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,6 +17,9 @@ from device.preprocess import SIDE_PX, preprocessing
 from training.calibration import Calibration, accuracy_and_recall, calibrate
 from training.data import Splits
 from training.photos import FOOTWEAR, TARGETS, Photo
+
+if TYPE_CHECKING:  # it imports TensorFlow, for which it is too soon here
+    from training.export import Exported
 
 PREPROCESSING = "located-4"
 VIEW_PREPROCESSING = "stretch-1"
@@ -52,6 +55,7 @@ def int8_ranges(grays: Array, splits: Splits, seed: int) -> Array:
 
 
 Figures = dict[str, float]
+_PHOTOGRAPHS = "photographs of unseen people"
 
 
 def ship(
@@ -64,10 +68,13 @@ def ship(
     command: str = "python -m training.train",
     seed: int,
     path: Path,
+    run: Path,
 ) -> Figures:
-    """Export to `path`, calibrate on the int8 file's own answers, measure, write the card."""
+    """Export to `path`, calibrate on the int8 file's own answers, measure, write the card.
+
+    The same network in float32, with its card, is kept in `run`, for comparison: NAME-float32.tflite.
+    """
     from training.export import draft_card, export
-    from training.gate import ask_all
     from training.model import mirrored
 
     # Worth two points on unseen people, for twice an inference that is shorter than the preprocessing.
@@ -84,21 +91,31 @@ def ship(
         recipe=recipe,
         seed=seed,
     )
+    floating = export(student, "float32", run / f"{student.name}-float32.tflite", draft, ranges)
+    float_figures = _measure(floating, seen, splits, command)
     exported = export(student, "int8", path, draft, ranges)
-    int8 = ask_all(path, seen.images)[0].logits
-    floating = student.predict(seen.images[..., None].astype(np.float32), verbose=0)
+    of_float = {f"{_PHOTOGRAPHS}, accuracy of the float model": float_figures[f"{_PHOTOGRAPHS}, accuracy"]}
+    return {**_measure(exported, seen, splits, command, of_float), "size, bytes": float(exported.card.size_bytes)}
+
+
+def _measure(
+    exported: Exported, seen: Validation, splits: Splits, command: str, further: Figures | None = None
+) -> Figures:
+    """Calibrate a file on its own answers and measure it; its card is written anew. further: figures for the card."""
+    from training.gate import ask_all
+
+    logits = ask_all(exported.path, seen.images)[0].logits
     scored = seen.truth != TARGETS.index(FOOTWEAR)
-    found: Calibration = calibrate(int8[scored], seen.truth[scored])
+    found: Calibration = calibrate(logits[scored], seen.truth[scored])
     preprocess = preprocessing(PREPROCESSING)
-    test = ask_all(path, np.stack([preprocess(image) for image in splits.test.images]))[0].logits
-    accuracy, recall = accuracy_and_recall(int8.argmax(axis=1)[scored], seen.truth[scored])
-    float_accuracy, _ = accuracy_and_recall(floating.argmax(axis=1)[scored], seen.truth[scored])
+    test = ask_all(exported.path, np.stack([preprocess(image) for image in splits.test.images]))[0].logits
+    accuracy, recall = accuracy_and_recall(logits.argmax(axis=1)[scored], seen.truth[scored])
     figures = {
-        "photographs of unseen people, accuracy": accuracy,
-        "photographs of unseen people, macro recall": recall,
-        "photographs of unseen people, accuracy of the float model": float_accuracy,
+        f"{_PHOTOGRAPHS}, accuracy": accuracy,
+        f"{_PHOTOGRAPHS}, macro recall": recall,
+        **(further or {}),
         "photographs of none of the ten, answered unsure": found.refused,
-        "photographs of unseen people, expected calibration error": found.error,
+        f"{_PHOTOGRAPHS}, expected calibration error": found.error,
         "Fashion-MNIST test, accuracy": float((test.argmax(axis=1) == splits.test.labels).mean()),
     }
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
@@ -110,5 +127,5 @@ def ship(
     card = msgspec.structs.replace(
         exported.card, output=output, unsure_below=round(found.unsure_below, 4), measurements=measured
     )
-    write_card(card, card_path(path))
-    return {**figures, "size, bytes": float(card.size_bytes)}
+    write_card(card, card_path(exported.path))
+    return figures

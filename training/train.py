@@ -77,6 +77,7 @@ def train(
         f"training.train: teacher {config.camera.teacher_passes:g} passes, student {_steps(name, config)} steps",
         seed=seed,
         path=models / "model.tflite",
+        run=run,
     )
     (folder / "train.json").write_text(json.dumps(figures, indent=1) + "\n")
     return figures

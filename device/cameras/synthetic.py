@@ -8,7 +8,7 @@ background, with light, colour and noise, as a camera would see it. Same seed, s
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import Dict, Iterator, NamedTuple
 
 import cv2
 import numpy as np
@@ -49,6 +49,7 @@ class SyntheticCamera:
         self._seed = seed
         self._closed = False
         self._garments = _read_sheet()
+        self._scene: Dict[int, _Scene] = {}  # the one that stands there, by its number
         rng = np.random.default_rng(seed)
         self._noise = rng.normal(0, _NOISE_SIGMA, (2 * self._height, self._width, 1)).repeat(3, 2).astype(np.int16)
         self.description = f"synthetic garments {self._width}x{self._height} at {config.frame_rate_hz:g} frames/s"
@@ -60,21 +61,26 @@ class SyntheticCamera:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        sequence, number, scene = -1, -1, None
+        sequence = -1
         while True:
             sequence, captured_ns = self._pace.wait(sequence + 1)
             if self._closed:
                 return
-            if scene is None or sequence // FRAMES_A_GARMENT != number:
-                number = sequence // FRAMES_A_GARMENT
-                scene = self._scene(number)
-            yield Frame(self._draw(scene, sequence), sequence, captured_ns, truth=scene.truth)
+            yield self.frame(sequence, captured_ns)
+
+    def frame(self, sequence: int, captured_ns: int) -> Frame:
+        """The frame of this number, whether or not those before it were drawn."""
+        number = sequence // FRAMES_A_GARMENT
+        if number not in self._scene:
+            self._scene = {number: self._new_scene(number)}
+        scene = self._scene[number]
+        return Frame(self._draw(scene, sequence), sequence, captured_ns, truth=scene.truth)
 
     def close(self) -> None:
         self._closed = True
         self._pace.stop()
 
-    def _scene(self, number: int) -> _Scene:
+    def _new_scene(self, number: int) -> _Scene:
         rng = np.random.default_rng((self._seed, number))
         label = number % len(LABELS)  # Every class in turn, so a short run still shows all ten.
         negated = self._garments[label, rng.integers(self._garments.shape[1])]

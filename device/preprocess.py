@@ -74,7 +74,10 @@ def stretch_1(pixels: Array) -> Array:
     So a dim room and a bright one look alike. A frame of nearly one gray is stretched to five times at most, or its
     noise would become a picture. Returns uint8, shape (28, 28), natural polarity.
     """
-    image = frame_1(pixels)
+    return _stretched(frame_1(pixels))
+
+
+def _stretched(image: Array) -> Array:
     ordered = image.flatten()
     ordered.partition((15, 768))
     low, high = int(ordered[15]), int(ordered[768])
@@ -99,7 +102,10 @@ def located_4(pixels: Array) -> Array:
         return stretch_1(pixels)
     part = locate(pixels, SIDE_PX)
     few_px = 3 * SIDE_PX
-    return stretch_1(passing_shrunk(part[:: len(part) // few_px], few_px) if len(part) > few_px else part)
+    if len(part) <= few_px:
+        return stretch_1(part)
+    few = passing_shrunk(part[:: len(part) // few_px], few_px)
+    return _stretched(cv2.resize(few, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA))
 
 
 PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {

@@ -154,9 +154,9 @@ test-board: .venv/tests  ## test deploys on virtual boards, as root: POWER_CUTS=
 	@BOARD_TESTS=$${BOARD_TESTS:-1} $(PY) -m pytest --durations=0 -s tests/board $(if $(ONLY),-k "$(ONLY)")
 
 .PHONY: board-times
-board-times: .venv/dev  ## how long a deploy to a virtual board takes, beside the emulator's own cost
+board-times: .venv/dev  ## how long a deploy to a virtual board takes, beside the emulator's own cost (README=README.md: there, too)
 	@bash tests/board/packages.sh
-	@$(PY) tests/board/times.py
+	@$(PY) tests/board/times.py $(README)
 
 .PHONY: view-picture
 view-picture: .venv/dev  ## draw the live view's page for the README; needs Chromium

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from benchmarks.targets import READING, target_table
 from device.errors import GarmentcamError
@@ -16,10 +16,12 @@ def block(measured: Dict[str, Any], about: str) -> str:
     return f"{about} {READING}\n\n{target_table(measured)}\n\n{_PICTURE}\n"
 
 
-def with_block(text: str, new: str) -> str:
-    """The README's text with another block. Raises GarmentcamError where the marks are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def with_block(text: str, new: str, marks: Tuple[str, str] = (BEGIN, END)) -> str:
+    """The README's text with another block between the marks. Raises GarmentcamError where they are missing."""
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not (begin and end):
-        raise GarmentcamError(f"README: expected a line {BEGIN} and, below it, a line {END}; put them where it belongs")
+        raise GarmentcamError(
+            f"README: expected a line {marks[0]} and, below it, a line {marks[1]}; put them where it belongs"
+        )
     return f"{before}{begin}\n{new}{end}{after}"

@@ -1,6 +1,7 @@
 """How long a deploy to an emulated board takes, beside what the emulator itself takes for the same bytes.
 
-`make board-times`, as root: prints a table for the README. BOARD=trixie-arm64 asks the other system.
+`make board-times`, as root: prints a table; README=README.md puts it there, too.
+BOARD=trixie-arm64 asks the other system.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from tabulate import tabulate  # noqa: E402
 
+from benchmarks.readme import with_block  # noqa: E402
 from board.qemu import Board  # noqa: E402
 from board.workstation import Workstation  # noqa: E402
 from deploy.config import load_deploy_config  # noqa: E402
@@ -26,6 +28,8 @@ from deploy.facts import BoardFacts  # noqa: E402
 from deploy.release import make_release  # noqa: E402
 from deploy.wheelhouse import wheelhouse_for  # noqa: E402
 from device.machine import machine_name  # noqa: E402
+
+MARKS = "<!-- board-times -->", "<!-- /board-times -->"
 
 
 def seconds(act: Callable[[], object]) -> float:
@@ -47,8 +51,14 @@ def main() -> None:
             board.power_cut()
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     load = os.getloadavg()[1]
-    print(tabulate(rows, headers=["", "s", "bytes sent, MB"], tablefmt="github", floatfmt=".1f"))
-    print(f"\n{board.name}, emulated on {machine_name()}, {os.cpu_count()} cores (load {load:.1f}), {date}")
+    where = f"{board.name}, emulated on {machine_name()}, {os.cpu_count()} cores, load {load:.1f}"
+    about = f"`make board-times`, {date}: {where}"
+    table = tabulate(rows, headers=["", "s", "sent, MB"], tablefmt="github", floatfmt=".1f")
+    block = f"{about}; not a board's times.\n\n{table}\n"
+    print(block)
+    if len(sys.argv) > 1:
+        readme = Path(sys.argv[1])
+        readme.write_text(with_block(readme.read_text(encoding="utf-8"), block, MARKS), encoding="utf-8")
 
 
 def measure(board: Board, workstation: Workstation) -> list[tuple[str, float, float | None]]:

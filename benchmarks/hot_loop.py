@@ -46,8 +46,8 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
         rows = [part[:: max(1, len(part) // _FEW_PX)] for part in parts]
         few = [passing_shrunk(part, _FEW_PX).copy() for part in rows]
         shrunk = [frame_1(part) for part in few]
-        search = _us(lambda frame: passing_samples(frame, 2 * locate._SEARCH_PX), frames, times)
-        yield "64x64 pixels for the search", kind, search
+        search = _us(lambda frame: passing_samples(frame, 2 * locate._SEARCH_PX, locate._SEARCH_PX), frames, times)
+        yield "64x32 pixels for the search", kind, search
         yield "to 32x32", kind, _us(locate._small, frames, times) - search
         distances = _us(locate._distances_to_border, small, times)
         yield "how far gray levels are from the borders", kind, distances

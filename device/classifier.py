@@ -71,8 +71,8 @@ def to_prediction(logits: Array, output: OutputSpec) -> Prediction:
     garment = 1.0
     if output.background:
         # Softmax with an eleventh logit fixed at 0, which is "none of the ten".
-        garments = sum([exp(min(value, 60.0)) for value in values])
-        garment = garments / (1.0 + garments)
+        garments = sum([exp(value - highest) for value in values])
+        garment = garments / (garments + exp(min(-highest, 700.0)))
     return Prediction(scores=np.array([one / total for one in exponents], np.float32), garment=garment)
 
 

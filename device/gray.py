@@ -15,18 +15,21 @@ from device.arrays import Array
 class Scratch(threading.local):
     """Memory of the calling thread for what does not outlive a frame: asking the system for it costs each time."""
 
-    def __init__(self) -> None:
-        self._values: Array = np.empty(0, np.uint8)
+    def __init__(self, dtype: type[np.generic] = np.uint8) -> None:
+        self._values: Array = np.empty(0, dtype)
+        self._last = self._values
 
     def take(self, shape: Tuple[int, ...]) -> Array:
-        """uint8 of this shape with anything in it, until the next `take`."""
-        size = math.prod(shape)
-        if self._values.size < size:
-            self._values = np.empty(size, np.uint8)
-        return self._values[:size].reshape(shape)
+        """An array of this shape with anything in it, until the next `take`."""
+        if self._last.shape != shape:
+            size = math.prod(shape)
+            if self._values.size < size:
+                self._values = np.empty(size, self._values.dtype)
+            self._last = self._values[:size].reshape(shape)
+        return self._last
 
 
-_FEW, _GRAY = Scratch(), Scratch()
+_SAMPLES, _SHRUNK, _GRAY = Scratch(), Scratch(), Scratch()
 
 
 def to_gray(pixels: Array) -> Array:
@@ -43,16 +46,13 @@ def passing_gray(pixels: Array) -> Array:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY, dst=_GRAY.take(pixels.shape[:2]))
 
 
-def passing_samples(pixels: Array, side_px: int) -> Array:
-    """The luma of side_px x side_px pixels, evenly spread: uint8, good until this thread's next call."""
-    return _passing_resized(pixels, side_px, cv2.INTER_NEAREST)
+def passing_samples(pixels: Array, width_px: int, height_px: int) -> Array:
+    """The luma of width_px x height_px pixels, evenly spread: uint8, good until this thread's next call."""
+    few = _SAMPLES.take((height_px, width_px, *pixels.shape[2:]))
+    return passing_gray(cv2.resize(pixels, (width_px, height_px), dst=few, interpolation=cv2.INTER_NEAREST))
 
 
 def passing_shrunk(pixels: Array, side_px: int) -> Array:
     """The luma at side_px x side_px points, each between its four pixels: uint8, good until this thread's next call."""
-    return _passing_resized(pixels, side_px, cv2.INTER_LINEAR)
-
-
-def _passing_resized(pixels: Array, side_px: int, interpolation: int) -> Array:
-    few = _FEW.take((side_px, side_px, *pixels.shape[2:]))
-    return passing_gray(cv2.resize(pixels, (side_px, side_px), dst=few, interpolation=interpolation))
+    few = _SHRUNK.take((side_px, side_px, *pixels.shape[2:]))
+    return passing_gray(cv2.resize(pixels, (side_px, side_px), dst=few, interpolation=cv2.INTER_LINEAR))

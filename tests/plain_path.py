@@ -44,8 +44,9 @@ def located_4(pixels: np.ndarray) -> np.ndarray:
     return stretch_1(part)
 
 
-def every_so_often(gray: np.ndarray, side: int) -> np.ndarray:
-    rows, columns = ((np.arange(side) * (1 / (side / length))).astype(int) for length in gray.shape[:2])
+def every_so_often(gray: np.ndarray, width: int, height: int) -> np.ndarray:
+    wanted = zip((height, width), gray.shape[:2], strict=True)
+    rows, columns = ((np.arange(count) * (1 / (count / length))).astype(int) for count, length in wanted)
     return gray[rows[:, np.newaxis], columns]
 
 
@@ -60,7 +61,7 @@ def locate(pixels: np.ndarray, least_px: int) -> np.ndarray:
 
 
 def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
-    small = cv2.resize(every_so_often(gray, 64), (32, 32), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(every_so_often(gray, 64, 32), (32, 32), interpolation=cv2.INTER_LINEAR)
     levels = small.astype(np.float64)
     borders = np.stack([levels[:2].ravel(), levels[-2:].ravel(), levels[:, :2].ravel(), levels[:, -2:].ravel()])
     borders.sort(axis=1)

@@ -79,13 +79,15 @@ def test_flat_and_two_coloured_frames(level: int):
 
 
 @settings(max_examples=150, deadline=None)
-@given(height=st.integers(1, 1100), width=st.integers(1, 2000), side=st.sampled_from([28, 64]))
-def test_samples_are_the_very_pixels(height: int, width: int, side: int):
+@given(
+    height=st.integers(1, 1100), width=st.integers(1, 2000), columns=st.sampled_from([28, 64]), rows=st.integers(1, 64)
+)
+def test_samples_are_the_very_pixels(height: int, width: int, columns: int, rows: int):
     gray = (np.arange(height)[:, np.newaxis] * 31 + np.arange(width) * 17).astype(np.uint8)
-    np.testing.assert_array_equal(passing_samples(gray, side), plain_path.every_so_often(gray, side))
+    np.testing.assert_array_equal(passing_samples(gray, columns, rows), plain_path.every_so_often(gray, columns, rows))
     colour = np.dstack([gray, gray[::-1], gray[:, ::-1]])
-    expected = plain_path.to_gray(np.ascontiguousarray(plain_path.every_so_often(colour, side)))
-    np.testing.assert_array_equal(passing_samples(colour, side), expected)
+    expected = plain_path.to_gray(np.ascontiguousarray(plain_path.every_so_often(colour, columns, rows)))
+    np.testing.assert_array_equal(passing_samples(colour, columns, rows), expected)
 
 
 def test_the_luma_of_a_part_is_that_of_the_whole():

@@ -86,11 +86,12 @@ PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-4": locat
 
 
 def to_prediction(logits: np.ndarray, output: OutputSpec) -> Prediction:
+    logits = logits.astype(np.float64)
     exponents = np.exp((logits - logits.max()) / output.temperature)
     garment = 1.0
     if output.background:
         total = float(np.logaddexp.reduce(logits))
-        garment = 1.0 / (1.0 + float(np.exp(-np.clip(total, -60, 60))))
+        garment = 1.0 / (1.0 + float(np.exp(-total)))
     return Prediction(scores=(exponents / exponents.sum()).astype(np.float32), garment=garment)
 
 
@@ -104,7 +105,7 @@ class Decision:
         self._shown: int | None = None
 
     def __call__(self, prediction: Prediction, captured_ns: int) -> str:
-        now = prediction.scores * prediction.garment
+        now = prediction.scores.astype(np.float64) * prediction.garment
         if self._average is None or self._smoothing_ns == 0:
             self._average = now
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from board.conftest import needs
 from board.qemu import Board
+from board.workstation import assert_same_label_here
 from conftest import ROOT
 
 
@@ -20,7 +21,7 @@ def commands() -> list[str]:
     return [line for line in lines if line.startswith("make board") or "HOST=board" in line]
 
 
-def test_a_board_in_five_minutes_word_by_word(pictures: list[Path]):
+def test_a_board_in_five_minutes_word_by_word(pictures: list[Path], tmp_path: Path):
     needs("qemu-system-aarch64", "mmdebstrap")
     environment = {**os.environ, "BOARD_PORT": "2256"}
     said = {}
@@ -29,6 +30,8 @@ def test_a_board_in_five_minutes_word_by_word(pictures: list[Path]):
     shutil.rmtree(board.run, ignore_errors=True)
     try:
         for command in commands():
+            if command == "make board-off":
+                assert_same_label_here(board, tmp_path)
             words = command.replace("photo.jpg", str(pictures[0])).split()
             done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             print(f"$ {command}\n{done.stdout}{done.stderr}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -11,7 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import pytest
+
 from board.qemu import Board
+from conftest import device_command
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -134,3 +140,20 @@ def newest_answers(board: Board, count: int = 3) -> list[dict[str, Any]]:
     newest = "ls -t /var/lib/garmentcam/logs/*.jsonl | head -n 1"
     lines = board.ssh(f'grep \'"record":"frame"\' $({newest}) | tail -n {count}').stdout.splitlines()
     return [json.loads(line) for line in lines]
+
+
+def assert_same_label_here(board: Board, folder: Path) -> None:
+    """Of the very frames that its camera gives: read back from it as any program there would, classified here."""
+    board.ssh(
+        "sudo systemctl stop garmentcam; v4l2-ctl -d /dev/video0 --set-fmt-video=width=640,height=480,pixelformat=YUYV "
+        "--stream-mmap --stream-skip=5 --stream-count=1 --stream-to=/tmp/seen.yuyv > /dev/null 2>&1; "
+        "sudo systemctl start --no-block garmentcam"
+    )
+    raw = np.frombuffer(base64.b64decode(board.ssh("base64 /tmp/seen.yuyv").stdout), np.uint8)
+    path = folder / "seen.png"
+    cv2.imwrite(str(path), cv2.cvtColor(raw.reshape(480, 640, 2), cv2.COLOR_YUV2BGR_YUYV))
+    here = json.loads(device_command("classify", "--json", path).stdout)
+    for there in newest_answers(board):
+        print(f"{there['label']} {there['score']:.3f} there, {here['label']} {here['score']:.3f} here")
+        assert there["label"] == here["label"]
+        assert there["score"] == pytest.approx(here["score"], abs=0.05)

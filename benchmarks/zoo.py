@@ -19,8 +19,12 @@ class Point(NamedTuple):
 
 
 def find_zoo(folder: Path) -> List[Path]:
-    """The models under `folder` that have their card beside them, in order: what the training left there."""
-    return sorted(path for path in folder.rglob("*.tflite") if card_path(path).exists())
+    """The models under `folder` that have their card beside them, in order: what the training left there.
+
+    Without the twins in `validated`, which are what ships but for the people they learnt from.
+    """
+    found = (path for path in folder.rglob("*.tflite") if card_path(path).exists())
+    return sorted(path for path in found if path.parent.name != "validated")
 
 
 def card_facts(model: Path) -> Dict[str, Any]:

@@ -48,7 +48,10 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The card. `unsure_below`: the decision is "unsure" under this confidence, 0..1."""
+    """The card. `unsure_below`: the decision is "unsure" under this confidence, 0..1.
+
+    validated_sha256: the file that the figures on photographs are of, where this one has learnt from those photographs.
+    """
 
     schema: Literal[1]
     name: str
@@ -65,6 +68,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     commit: Optional[str]
     measurements: List[Measurement]
+    validated_sha256: Optional[str] = None
 
 
 def card_path(model_path: Path) -> Path:

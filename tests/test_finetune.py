@@ -2,29 +2,42 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from device.errors import DataError
-from training.finetune import Outcome, _digest, _previous
+from training.finetune import Outcome, _digest, _load, _new_lessons, _previous
 from training.photos import Photo
+from training.train import EVERYBODY
 
 
 def test_without_a_training_the_remedy_is_named(tmp_path: Path) -> None:
     """Fine-tuning goes on from a training of the user's own."""
     with pytest.raises(DataError, match=r"grays\.npy: missing.*`make train`"):
         _previous(tmp_path, tmp_path)
+    with pytest.raises(DataError, match=r"everybody\.keras: missing.*`make train`"):
+        _load(tmp_path, EVERYBODY)
 
 
 def test_what_make_train_left_is_read(tmp_path: Path) -> None:
-    """The views, the teacher's answers and the student come from one folder."""
-    np.save(tmp_path / "grays.npy", np.zeros((2, 72, 72), np.uint8))
+    """The copies of views come from the student's folder, what they show and the teacher's answers from the run's."""
+    (tmp_path / "student").mkdir()
+    np.save(tmp_path / "student" / "grays.npy", np.zeros((2, 72, 72), np.uint8))
+    np.save(tmp_path / "targets.npy", np.array([3, 7]))
     np.save(tmp_path / "teacher-logits.npy", np.zeros((2, 11), np.float32))
-    (tmp_path / "student.keras").write_bytes(b"weights")
-    grays, logits, student = _previous(tmp_path, tmp_path)
-    assert grays.shape == (2, 72, 72)
-    assert logits.shape == (2, 11)
-    assert student.read_bytes() == b"weights"
+    found = _previous(tmp_path, tmp_path / "student")
+    assert found.grays.shape == (2, 72, 72)
+    assert found.wanted.argmax(axis=1).tolist() == [3, 7]
+
+
+def test_new_photographs_are_a_quarter_of_the_lessons_however_few(tmp_path: Path) -> None:
+    path = tmp_path / "shirt.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (60, 40, 3), np.uint8))
+    new = _new_lessons([Photo(path, 6, "")], np.zeros((1, 28, 28), np.uint8), 1, 3000)
+    views = sum(len(each.grays) for each in new)
+    assert 0.2 < views / (views + 3000) < 0.3
+    assert all((each.wanted.argmax(axis=1) == 6).all() for each in new)
 
 
 def test_other_photographs_are_another_checkpoint(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """`make evaluate`: a .tflite with its card, through the device's own code, on what it was not trained on.
 
-Photographs of the validation contributors (`training.photos.split_by_contributor`), the same photographs spoilt,
-hand-held clips of them, and Fashion-MNIST's test set. Writes reports/evaluate.md with its pictures.
+What ships has learnt from everybody: `make train` leaves the model of the same recipe that has not in
+runs/camera/validated/, and that is the one to evaluate. Photographs of the validation contributors
+(`training.photos.split_by_contributor`), the same photographs spoilt, hand-held clips of them, and Fashion-MNIST's test
+set. Writes reports/evaluate.md with its pictures.
 """
 
 from __future__ import annotations
@@ -66,12 +68,16 @@ class Answers(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """columns: name in SPOILT -> answers to the spoilt photographs. clips: None without photographs."""
+    """columns: name in SPOILT -> answers to the spoilt photographs. clips: None without photographs.
+
+    all_seen: the model has learnt from all public photographs, so that of those it shows how well it remembers.
+    """
 
     columns: Mapping[str, Answers]
     fashion: Answers
     clips: Steadiness | None
     unsure_below: float
+    all_seen: bool
 
 
 def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Split) -> Evaluation:
@@ -92,7 +98,9 @@ def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Split) ->
         [LABELS[truth[number]] for number in filmed],
         lambda: Decision(classifier.card.unsure_below, settings.smoothing_s, settings.hysteresis),
     )
-    return Evaluation(columns, ask(classifier, fashion.images, fashion.labels), clips, classifier.card.unsure_below)
+    card = classifier.card
+    answers = ask(classifier, fashion.images, fashion.labels)
+    return Evaluation(columns, answers, clips, card.unsure_below, card.validated_sha256 is not None)
 
 
 def ask(classifier: Classifier, images: Sequence[Array] | Array, truth: Array) -> Answers:
@@ -116,8 +124,9 @@ def figures(found: Evaluation) -> dict[str, float]:
     losses = robustness(found)
     worst = min(losses, key=lambda name: losses[name])
     best = clean.scores.max(axis=1)
+    photographs = "photographs" if found.all_seen else "photographs of unseen people"
     values = {
-        f"{garment.sum()} photographs of unseen people, accuracy": accuracy,
+        f"{garment.sum()} {photographs}, accuracy": accuracy,
         "the same, macro recall": recall,
         "the same, expected calibration error": calibration_error(best[garment], right[garment]),
         "right answers that the decision keeps": _share(sure[garment & right]),
@@ -204,6 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = [[name, f"{value:.3f}"] for name, value in figures(found).items()]
     print(tabulate(rows, ["what", "figure"], disable_numparse=True))
     print(f"report: {path}")
+    if found.all_seen:
+        print("note: this file has learnt from all of the public photographs: of those, this is how well it remembers.")
+        print("Its card has the figures of the one that has not, which `make train` leaves in runs/camera/validated.")
     return 0
 
 

@@ -1,7 +1,7 @@
 """`make finetune PHOTOS=dir`: a user's own photographs, on top of the model that `make train` made. Minutes.
 
-It goes on from runs/camera/student.keras on the old views and new ones together, so that nothing is forgotten. On the
-old validation photographs it may lose one point at most; else the old model stays and the program says so.
+It goes on from the students in runs/camera/ on the old views and new ones together, so that nothing is forgotten. On
+the old validation photographs it may lose one point at most; else the old model stays and the program says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,17 +22,20 @@ from tqdm import tqdm
 from device.arrays import Array
 from device.errors import DataError, GarmentcamError
 from device.images import read_image
-from device.labels import LABELS
 from device.preprocess import preprocessing
-from training.calibration import accuracy_and_recall
 from training.compose import cut_out
 from training.config import TrainingConfig, load_training_config
 from training.data import Splits, load_fashion_mnist
 from training.photos import Photo, find_photos, load_photos, readable, split_by_contributor
 from training.render import PHOTO_PX
-from training.ship import VIEW_PREPROCESSING, Validation, int8_ranges, see, ship
-from training.train import MODELS, RUN, student_folder
-from training.views import Material, Plan, make_view, plan_views
+from training.ship import VIEW_PREPROCESSING, int8_ranges, keras_accuracy, see, ship, ship_everybody
+from training.train import EVERYBODY, HELD_OUT, MODELS, RUN, STUDENT, VALIDATED, claim, student_folder
+from training.views import Material, Plan, make_view
+
+if TYPE_CHECKING:  # it imports TensorFlow, for which it is too soon here
+    import keras
+
+    from training.student import Lessons
 
 ALLOWED_LOSS = 0.01
 """How much accuracy on the old validation photographs a fine-tuned model may lose: one point."""
@@ -72,79 +75,92 @@ def finetune(
     models: Path,
     steps: int = STEPS,
 ) -> Outcome:
-    """Train on, compare, and ship to `models` and `run` when nothing is lost. Raises DataError without a run."""
-    seed = config.seed
+    """Train on, compare, and ship to `models` and `run` when nothing is lost. Raises DataError without a run.
+
+    As `make train` does: first without the people who are held out, to see what is lost and won, then with everybody.
+    """
+    seed, fashion = config.seed, splits.train
     import keras
 
-    from training.student import Lessons, lessons, train_student
-    from training.teacher import CLASSES, allowed_classes
+    from training.student import joined, train_student
 
-    keras.utils.set_random_seed(seed)
-    old_training, old_held_out = split_by_contributor(old)
+    _, old_held_out = split_by_contributor(old)
     new_training, new_held_out = split_by_contributor(new, share=0.2)
     if not new_training:
         raise DataError(f"{len(new)} photograph(s) are too few to train on; expected at least two")
     folder = student_folder(run, "camera", config)
-    grays, logits, student_file = _previous(run, folder)
-    targets = np.array([plan.target for plan in plan_views(_targets(old_training), splits.train.labels, seed)])
-    if len(targets) != len(grays):
-        raise DataError(f"{run}: made of other photographs ({len(grays)} views, expected {len(targets)}): `make train`")
-
-    views, view_targets = _new_views(new_training, splits.train.images, seed)
-    wanted = allowed_classes()[view_targets]
-    wanted /= wanted.sum(axis=1, keepdims=True)
-    # Without a teacher's opinion the label is smoothed more than its share in the student's lessons.
-    wanted = (0.9 * wanted + 0.1 / CLASSES).astype(np.float32)
-    known = lessons(grays, targets, logits)
-    repeats = max(1, round(_NEW_SHARE / (1 - _NEW_SHARE) * len(grays) / len(views)))
-    mixed = Lessons(
-        np.concatenate([known.grays, *[views] * repeats]), np.concatenate([known.wanted, *[wanted] * repeats])
-    )
-
-    model = keras.models.load_model(student_file, compile=False)
+    known, later = _previous(run, folder), _previous(run / HELD_OUT, folder / HELD_OUT)
+    claim(run, old, config)
     old_seen, new_seen = see(old_held_out), see(new_held_out) if new_held_out else None
-    old_before, new_before = _accuracy(model, old_seen), _accuracy(model, new_seen)
-    file = folder / f"finetune-{_digest(new, seed, steps, student_file)}.npz"
-    model = train_student(
-        model,
-        mixed,
-        splits.train,
-        preprocessing(VIEW_PREPROCESSING),
-        steps=steps,
-        seed=seed + 1,
-        file=file,
-        watch=lambda model: _accuracy(model, old_seen),
-        peak_learning_rate=_PEAK_LEARNING_RATE,
+
+    def learn(result: str, known: Lessons, photos: Sequence[Photo]) -> keras.Model:
+        """The student `result` with these photographs besides what it knows."""
+        keras.utils.set_random_seed(seed)
+        return train_student(
+            _load(folder, result),
+            joined(known, *_new_lessons(photos, fashion.images, seed, len(known.grays))),
+            fashion,
+            preprocessing(VIEW_PREPROCESSING),
+            steps=steps,
+            seed=seed + 1,
+            file=folder / f"finetune-{_digest(photos, seed, steps, folder / f'{result}.keras')}.npz",
+            watch=lambda model: keras_accuracy(model, old_seen),
+            peak_learning_rate=_PEAK_LEARNING_RATE,
+        )
+
+    before, after = _load(folder, STUDENT), learn(STUDENT, known, new_training)
+    (old_before, new_before), (old_after, new_after) = (
+        (keras_accuracy(model, old_seen), keras_accuracy(model, new_seen)) for model in (before, after)
     )
-    old_after, new_after = _accuracy(model, old_seen), _accuracy(model, new_seen)
     outcome = Outcome(old_after < old_before - ALLOWED_LOSS, old_before, old_after, new_before, new_after)
     if not outcome.kept_old_model:
-        recipe = f"training.finetune: {len(new_training)} photographs, {steps} steps on top of training.train"
-        ship(
-            model,
-            int8_ranges(grays, splits, seed),
-            old_seen,
-            splits,
-            recipe,
-            command="python -m training.finetune",
-            seed=seed,
-            path=models / "model.tflite",
-            run=run,
-        )
-        part = student_file.with_suffix(".part.keras")
-        model.save(part)
-        os.replace(part, student_file)
-    file.with_suffix(".json").write_text(json.dumps(outcome._asdict(), indent=1) + "\n")
+        everybody = learn(EVERYBODY, joined(known, later), new)
+        recipe = f"training.finetune: {len(new)} photographs, {steps} steps on top of training.train"
+        ranges, validated = int8_ranges(known.grays, splits, seed), run / VALIDATED / "camera.tflite"
+        command = "python -m training.finetune"
+        ship(after, ranges, old_seen, splits, recipe, command=command, seed=seed, path=validated, run=run)
+        ship_everybody(everybody, ranges, splits, validated=validated, path=models / "model.tflite")
+        for model, result in ((after, STUDENT), (everybody, EVERYBODY)):
+            part = folder / f"{result}.part.keras"
+            model.save(part)
+            os.replace(part, folder / f"{result}.keras")
+    (folder / "finetune.json").write_text(json.dumps(outcome._asdict(), indent=1) + "\n")
     return outcome
 
 
-def _previous(run: Path, folder: Path) -> tuple[Array, Array, Path]:
-    """What `make train` left: views uint8 (n, 72, 72), the teacher's logits float32 (n, 11), the student's file."""
-    files = [folder / "grays.npy", run / "teacher-logits.npy", folder / "student.keras"]
+def _previous(run: Path, folder: Path) -> Lessons:
+    """What `make train` taught from the views in `run`, whose copies lie in `folder`. Raises DataError."""
+    from training.student import lessons
+
+    files = [folder / "grays.npy", run / "targets.npy", run / "teacher-logits.npy"]
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: missing; fine-tuning goes on from a training of yours: run `make train` first")
-    return np.load(files[0]), np.load(files[1]), files[2]
+    return lessons(*(np.load(file) for file in files))
+
+
+def _load(folder: Path, result: str) -> Any:
+    """The student that `make train` left. Raises DataError."""
+    import keras
+
+    file = folder / f"{result}.keras"
+    if not file.is_file():
+        raise DataError(f"{file}: missing; fine-tuning goes on from a training of yours: run `make train` first")
+    return keras.models.load_model(file, compile=False)
+
+
+def _new_lessons(photos: Sequence[Photo], fashion: Array, seed: int, known: int) -> list[Lessons]:
+    """Views of new photographs, so often that they are _NEW_SHARE beside `known` old ones."""
+    from training.student import Lessons
+    from training.teacher import CLASSES, allowed_classes
+
+    views, targets = _new_views(photos, fashion, seed)
+    wanted = allowed_classes()[targets]
+    wanted /= wanted.sum(axis=1, keepdims=True)
+    # Without a teacher's opinion the label is smoothed more than its share in the student's lessons.
+    wanted = (0.9 * wanted + 0.1 / CLASSES).astype(np.float32)
+    repeats = max(1, round(_NEW_SHARE / (1 - _NEW_SHARE) * known / len(views)))
+    return [Lessons(views, wanted)] * repeats
 
 
 def _new_views(photos: Sequence[Photo], fashion: Array, seed: int) -> tuple[Array, Array]:
@@ -171,18 +187,6 @@ def _new_views(photos: Sequence[Photo], fashion: Array, seed: int) -> tuple[Arra
         for number, plan in enumerate(tqdm(plans, desc="views", unit="view", mininterval=2))
     ]
     return np.stack(grays), np.array([plan.target for plan in plans])
-
-
-def _accuracy(model: Any, seen: Validation | None) -> float:
-    """Accuracy of the float model over photographs of the ten classes; nan without any."""
-    if seen is None or not (seen.truth < len(LABELS)).any():
-        return float("nan")
-    logits = model.predict(seen.images[..., None].astype(np.float32), verbose=0)
-    return accuracy_and_recall(logits.argmax(axis=1), seen.truth)[0]
-
-
-def _targets(photos: Sequence[Photo]) -> list[int]:
-    return [photo.target for photo in photos]
 
 
 def _digest(photos: Sequence[Photo], seed: int, steps: int, student_file: Path) -> str:

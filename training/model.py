@@ -68,11 +68,10 @@ def tiny() -> keras.Model:
 def mirrored(model: keras.Model) -> keras.Model:
     """The same weights asked twice, of the image and its mirror image: the mean of both logits, for twice the time.
 
-    Both views are one batch, so the file holds the weights once. A gather does the mirroring, in int8 too.
+    Both views are one batch, so the file holds the weights once.
     """
     inputs = keras.Input(model.input_shape[1:])
-    mirror = keras.ops.take(inputs, list(reversed(range(SIDE_PX))), axis=2)
-    logits = model(keras.layers.Concatenate(axis=0)([inputs, mirror]))
+    logits = model(keras.layers.Concatenate(axis=0)([inputs, keras.ops.flip(inputs, axis=2)]))
     return keras.Model(inputs, keras.layers.Average()(keras.ops.split(logits, 2, axis=0)), name=model.name)
 
 

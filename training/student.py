@@ -79,6 +79,11 @@ def lessons(grays: Array, targets: Array, teacher_logits: Array) -> Lessons:
     return Lessons(grays, (_TEACHER_SHARE * taught + (1 - _TEACHER_SHARE) * smooth).astype(np.float32))
 
 
+def joined(*lessons: Lessons) -> Lessons:
+    """All of them as one."""
+    return Lessons(*(np.concatenate(parts) for parts in zip(*lessons, strict=True)))
+
+
 def train_student(
     model: keras.Model,
     views: Lessons,

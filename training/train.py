@@ -1,7 +1,11 @@
 """`make train`: from Fashion-MNIST and photographs to device/models/model.tflite and its card.
 
-Read top to bottom: views -> teacher -> labels -> student -> calibration -> export. Each stage leaves its result in
-runs/camera/, and a stage that is done is not done again: after kill -9 the same command goes on.
+Read top to bottom: views -> teacher -> labels -> student -> calibration -> the student once more, with everybody.
+Each stage leaves its result in runs/camera/, and a stage that is done is not done again: after kill -9 the same
+command goes on.
+
+Two students learn by one recipe: the first without the people who are held out, to choose, calibrate and measure with;
+the second with them, too, since it knows more people, and ships. Its figures on photographs are the first one's.
 """
 
 from __future__ import annotations
@@ -11,7 +15,9 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,19 +25,27 @@ from tqdm import tqdm
 from device.arrays import Array
 from device.errors import DataError, GarmentcamError
 from device.preprocess import preprocessing
-from training.calibration import accuracy_and_recall
 from training.config import TrainingConfig, load_training_config
 from training.data import Splits, load_fashion_mnist
 from training.photos import Photo, find_photos, load_photos, readable, split_by_contributor
 from training.render import render_views
-from training.ship import VIEW_PREPROCESSING, Figures, int8_ranges, see, ship
+from training.ship import VIEW_PREPROCESSING, Figures, int8_ranges, keras_accuracy, see, ship, ship_everybody
 from training.train_report import write_report
 from training.views import View
+
+if TYPE_CHECKING:  # it imports TensorFlow, for which it is too soon here
+    from training.student import Lessons
 
 RUN = Path("runs/camera")
 MODELS = Path("device/models")
 REPORTS = Path("reports")
 NAMES = ("camera", "tiny")
+HELD_OUT = "held-out"
+"""Folder of what is made of the held-out people's photographs."""
+VALIDATED = "validated"
+"""Folder of the files that were measured on them, which do not ship."""
+STUDENT, EVERYBODY = "student", "everybody"
+"""The file names of the student that was measured and of the one that learnt from the held-out people, too."""
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -42,45 +56,62 @@ def train(
 
     folder: the student's, see `student_folder`. Returns the figures, which are also written to train.json there.
     """
-    seed, training_photos, held_out = config.seed, *split_by_contributor(photos)
-    _claim(run, training_photos, config)
-    targets = render_views(training_photos, splits.train.images, splits.train.labels, seed, run)
-    views = np.load(run / "views.npy", mmap_mode="r")
+    seed, fashion = config.seed, splits.train
+    training_photos, held_out = split_by_contributor(photos)
+    claim(run, photos, config)
+    targets = render_views(training_photos, fashion.images, fashion.labels, seed, run)
+    # Of the held-out people's photographs alone. Another seed, or the same camera would take view n here and there.
+    later_targets = render_views(held_out, fashion.images[:0], fashion.labels[:0], seed + 1, run / HELD_OUT)
 
     # From here on: TensorFlow, whose threads do not survive the forks above.
     import keras
 
     from training.model import ZOO
-    from training.student import lessons, train_student
+    from training.student import joined, train_student
+    from training.teacher import train_teacher
 
     keras.utils.set_random_seed(seed)
-    logits = _once(run / "teacher-logits.npy", lambda: _teach(views, targets, config.camera.teacher_passes, seed, run))
-    grays = _once(folder / "grays.npy", lambda: _shrink_views(views, np.load(run / "aspects.npy")))
+    passes, views = config.camera.teacher_passes, np.load(run / "views.npy", mmap_mode="r")
+    teacher = cache(lambda: train_teacher(views, targets, passes=passes, seed=seed, file=run / "teacher.npz"))
+    known = taught(run, folder, targets, teacher)
     seen = see(held_out)
-    keras.utils.set_random_seed(seed)
-    student = train_student(
-        ZOO[name](),
-        lessons(grays, targets, logits),
-        splits.train,
-        preprocessing(VIEW_PREPROCESSING),
-        steps=_steps(name, config),
-        seed=seed,
-        file=folder / "student.npz",
-        watch=lambda model: accuracy_and_recall(model.predict(seen.images, verbose=0).argmax(axis=1), seen.truth)[0],
-    )
-    student.save(folder / "student.keras")
-    figures = ship(
-        student,
-        int8_ranges(grays, splits, seed),
-        seen,
-        splits,
-        f"training.train: teacher {config.camera.teacher_passes:g} passes, student {_steps(name, config)} steps",
-        seed=seed,
-        path=models / "model.tflite",
-        run=run,
-    )
-    (folder / "train.json").write_text(json.dumps(figures, indent=1) + "\n")
-    return figures
+
+    def learn(lessons: Lessons, result: str) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        student = train_student(
+            ZOO[name](),
+            lessons,
+            fashion,
+            preprocessing(VIEW_PREPROCESSING),
+            steps=_steps(name, config),
+            seed=seed,
+            file=folder / f"{result}.npz",
+            watch=lambda model: keras_accuracy(model, seen),
+        )
+        student.save(folder / f"{result}.keras")
+        return student
+
+    ranges = int8_ranges(known.grays, splits, seed)
+    recipe = f"training.train: teacher {passes:g} passes, student {_steps(name, config)} steps"
+    validated = run / VALIDATED / f"{name}.tflite"
+    measured = ship(learn(known, STUDENT), ranges, seen, splits, recipe, seed=seed, path=validated, run=run)
+    later = taught(run / HELD_OUT, folder / HELD_OUT, later_targets, teacher)
+    everybody = learn(joined(known, later), EVERYBODY)
+    figures = ship_everybody(everybody, ranges, splits, validated=validated, path=models / "model.tflite")
+    (folder / "train.json").write_text(json.dumps({**measured, **figures}, indent=1) + "\n")
+    return {**measured, **figures}
+
+
+def taught(run: Path, folder: Path, targets: Array, teacher: Callable[[], Any]) -> Lessons:
+    """What a student learns from the views in `run`. folder: where its copies of them lie."""
+    from training.student import lessons
+    from training.teacher import label_views
+
+    views = np.load(run / "views.npy", mmap_mode="r")
+    np.save(run / "targets.npy", targets)
+    logits = _once(run / "teacher-logits.npy", lambda: label_views(teacher(), views))
+    grays = _once(folder / "grays.npy", lambda: _shrink_views(views, np.load(run / "aspects.npy")))
+    return lessons(grays, targets, logits)
 
 
 def student_folder(run: Path, name: str, config: TrainingConfig) -> Path:
@@ -92,12 +123,6 @@ def student_folder(run: Path, name: str, config: TrainingConfig) -> Path:
 
 def _steps(name: str, config: TrainingConfig) -> int:
     return config.tiny.student_steps if name == "tiny" else config.camera.student_steps
-
-
-def _teach(views: Array, targets: Array, passes: float, seed: int, run: Path) -> Array:
-    from training.teacher import label_views, train_teacher
-
-    return label_views(train_teacher(views, targets, passes=passes, seed=seed, file=run / "teacher.npz"), views)
 
 
 def _shrink_views(views: Array, aspects: Array) -> Array:
@@ -118,7 +143,7 @@ def _once(file: Path, make: Callable[[], Array]) -> Array:
     return np.load(file)
 
 
-def _claim(run: Path, photos: Sequence[Photo], config: TrainingConfig) -> None:
+def claim(run: Path, photos: Sequence[Photo], config: TrainingConfig) -> None:
     """Note what the views and the teacher in `run` are made of; raises DataError when it holds others."""
     made_of = [config.seed, config.camera.teacher_passes, [(photo.path.name, photo.target) for photo in photos]]
     digest = _digest(made_of, [f"training/{name}.py" for name in ("compose", "views", "teacher", "efficientnet")])

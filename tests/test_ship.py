@@ -1,0 +1,53 @@
+"""What a trained student becomes: files and cards that say what was measured on whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from device.model_card import ModelCard, card_path, load_model, read_card
+from test_training import python
+
+SHIP = """
+import sys
+from pathlib import Path
+import numpy as np
+import keras
+from training.data import Split, Splits
+from training.model import tiny
+from training.ship import Validation, ship, ship_everybody
+
+folder = Path(sys.argv[1])
+rng = np.random.default_rng(0)
+some = lambda n: Split(rng.integers(0, 256, (n, 28, 28), np.uint8), rng.integers(0, 10, n))
+splits = Splits(some(80), some(20), some(60))
+seen = Validation(rng.integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 11)
+ranges = splits.train.images[:20]
+keras.utils.set_random_seed(1)
+ship(tiny(), ranges, seen, splits, "a recipe", seed=1, path=folder / "validated" / "tiny.tflite", run=folder)
+keras.utils.set_random_seed(2)
+ship_everybody(tiny(), ranges, splits, validated=folder / "validated" / "tiny.tflite", path=folder / "model.tflite")
+"""
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, ModelCard]:
+    """The cards of the file that was measured and of the one that ships."""
+    folder = tmp_path_factory.mktemp("shipped")
+    python(SHIP, folder)
+    load_model(folder / "model.tflite")
+    return read_card(card_path(folder / "validated" / "tiny.tflite")), read_card(card_path(folder / "model.tflite"))
+
+
+def test_the_card_of_what_learnt_from_everybody_says_whose_its_figures_are(shipped):
+    measured, ships = shipped
+    assert ships.validated_sha256 == measured.sha256 != ships.sha256
+    assert measured.validated_sha256 is None
+    assert "did not learn from the validation contributors" in ships.trained_on
+    assert (ships.unsure_below, ships.output.temperature) == (measured.unsure_below, measured.output.temperature)
+
+
+def test_only_what_it_has_not_seen_is_measured_anew(shipped):
+    before, after = ({(each.dataset, each.metric): each.value for each in card.measurements} for card in shipped)
+    assert before.keys() == after.keys()
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed <= {("Fashion-MNIST test", "accuracy")}

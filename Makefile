@@ -154,7 +154,7 @@ test-board: .venv/tests  ## test deploys on virtual boards, as root: POWER_CUTS=
 	@BOARD_TESTS=$${BOARD_TESTS:-1} $(PY) -m pytest --durations=0 -s tests/board $(if $(ONLY),-k "$(ONLY)")
 
 .PHONY: board-times
-board-times: .venv/dev  ## how long a deploy to a virtual board takes, beside the emulator's own cost (README=README.md: there, too)
+board-times: .venv/dev  ## how long a deploy to virtual boards takes, beside a bare login and rsync (README=README.md: there, too)
 	@bash tests/board/packages.sh
 	@$(PY) tests/board/times.py $(README)
 

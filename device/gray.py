@@ -1,4 +1,7 @@
-"""Luma of a frame, of all of it or of a few pixels, in memory that is used again for the next frame."""
+"""Luma of a frame, of all of it or of a few pixels, in memory that is used again for the next frame.
+
+OpenCV's arguments go by position in what every frame passes through: reading a name costs as much as some steps do.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +52,10 @@ def passing_gray(pixels: Array) -> Array:
 def passing_samples(pixels: Array, width_px: int, height_px: int) -> Array:
     """The luma of width_px x height_px pixels, evenly spread: uint8, good until this thread's next call."""
     few = _SAMPLES.take((height_px, width_px, *pixels.shape[2:]))
-    return passing_gray(cv2.resize(pixels, (width_px, height_px), dst=few, interpolation=cv2.INTER_NEAREST))
+    return passing_gray(cv2.resize(pixels, (width_px, height_px), few, 0, 0, cv2.INTER_NEAREST))
 
 
 def passing_shrunk(pixels: Array, side_px: int) -> Array:
     """The luma at side_px x side_px points, each between its four pixels: uint8, good until this thread's next call."""
     few = _SHRUNK.take((side_px, side_px, *pixels.shape[2:]))
-    return passing_gray(cv2.resize(pixels, (side_px, side_px), dst=few, interpolation=cv2.INTER_LINEAR))
+    return passing_gray(cv2.resize(pixels, (side_px, side_px), few, 0, 0, cv2.INTER_LINEAR))

@@ -42,6 +42,7 @@ def _distances() -> Array:
 
 _BORDERS, _DISTANCES = _border_indices(), _distances()
 _SUMS = Scratch(np.int32)
+_OTSU = cv2.THRESH_BINARY | cv2.THRESH_OTSU
 
 
 def locate(pixels: Array, least_px: int) -> Array:
@@ -72,7 +73,7 @@ def _small(pixels: Array) -> Array:
     Of one row and not of two, since it is rows that cost: each is elsewhere in memory.
     """
     few = passing_samples(pixels, 2 * _SEARCH_PX, _SEARCH_PX)
-    return cv2.resize(few, (_SEARCH_PX, _SEARCH_PX), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(few, (_SEARCH_PX, _SEARCH_PX), None, 0, 0, cv2.INTER_LINEAR)
 
 
 def _garment_box(small: Array) -> Tuple[float, float, float, float]:
@@ -80,9 +81,9 @@ def _garment_box(small: Array) -> Tuple[float, float, float, float]:
     away = cv2.LUT(small, _distances_to_border(small))
     ordered = away.flatten()
     ordered.partition(_BRIGHTEST)
-    cv2.threshold(away, max(int(ordered[_BRIGHTEST]), _STANDS_OUT), 0, cv2.THRESH_TRUNC, dst=away)
-    threshold, _ = cv2.threshold(away, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    cv2.threshold(away, 0.8 * threshold, 0, cv2.THRESH_TOZERO, dst=away)
+    cv2.threshold(away, max(ordered.item(_BRIGHTEST), _STANDS_OUT), 0, cv2.THRESH_TRUNC, away)
+    threshold, _ = cv2.threshold(away, 0, 255, _OTSU)
+    cv2.threshold(away, 0.8 * threshold, 0, cv2.THRESH_TOZERO, away)
     # The last column is what stands out above each row, the last row what stands out left of each column.
     sums = cv2.integral(away, _SUMS.take((_SEARCH_PX + 1, _SEARCH_PX + 1)))
     top, bottom = _ends(sums[:, -1].tolist())
@@ -109,9 +110,9 @@ def _distances_to_border(small: Array) -> Array:
     medians = borders[:, _BORDER_PX // 2].tolist()
     # The mean deviation from a median: the brighter half's sum minus the darker half's, over all.
     halves = cv2.reduce(borders.reshape(8, -1), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().tolist()
-    top, bottom, left, right = (
+    top, bottom, left, right = [
         _DISTANCES[(brighter - darker) // _BORDER_PX, 255 - median : 511 - median]
         for median, darker, brighter in zip(medians, halves[::2], halves[1::2])
-    )
+    ]
     nearest: Array = np.minimum(np.minimum(top, bottom), np.minimum(left, right))
     return nearest

@@ -1,7 +1,7 @@
-"""How long a deploy to an emulated board takes, beside what the emulator itself takes for the same bytes.
+"""How long a deploy to a virtual board takes, beside a bare login and a bare rsync of the same bytes.
 
-`make board-times`, as root: prints a table; README=README.md puts it there, too.
-BOARD=trixie-arm64 asks the other system.
+To an emulated board, and to one in a container, which is as fast as this machine. `make board-times`, as root: prints a
+table; README=README.md puts it there, too. BOARD=trixie-arm64 asks the other emulated system.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from tabulate import tabulate  # noqa: E402
 
 from benchmarks.readme import with_block  # noqa: E402
+from board.container import Container  # noqa: E402
 from board.qemu import Board  # noqa: E402
 from board.workstation import Workstation  # noqa: E402
 from deploy.config import load_deploy_config  # noqa: E402
@@ -39,29 +40,36 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    board = Board(port=2254)
-    with tempfile.TemporaryDirectory() as name:
-        workstation = Workstation(Path(name))
-        workstation.configure(health_s=600)
-        board.power_cut()
-        board.boot("resume")
-        try:
-            rows = measure(board, workstation)
-        finally:
-            board.power_cut()
+    emulated, container = Board(port=2254), Container()
+    slow, fast = measured(emulated, "resume"), measured(container, "fresh")
+    rows = [[what, s, quick_s, mb] for (what, s, mb), (_, quick_s, _) in zip(slow, fast, strict=True)]
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-    load = os.getloadavg()[1]
-    where = f"{board.name}, emulated on {machine_name()}, {os.cpu_count()} cores, load {load:.1f}"
-    about = f"`make board-times`, {date}: {where}"
-    table = tabulate(rows, headers=["", "s", "sent, MB"], tablefmt="github", floatfmt=".1f")
-    block = f"{about}; not a board's times.\n\n{table}\n"
+    where = f"{machine_name()}, {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}"
+    about = f"`make board-times`, {date}, {where}: {emulated.name}, emulated, and {container.name} in a container"
+    headers = ["", "emulated, s", "in a container, s", "sent to the emulated one, MB"]
+    table = tabulate(rows, headers=headers, tablefmt="github", floatfmt=".1f")
+    block = f"{about}; neither is a board's time.\n\n{table}\n"
     print(block)
     if len(sys.argv) > 1:
         readme = Path(sys.argv[1])
         readme.write_text(with_block(readme.read_text(encoding="utf-8"), block, MARKS), encoding="utf-8")
 
 
+def measured(board: Board, how: str) -> list[tuple[str, float, float | None]]:
+    """`measure` of a board that is switched on for it."""
+    with tempfile.TemporaryDirectory() as name:
+        workstation = Workstation(Path(name))
+        workstation.configure(health_s=600)
+        board.power_cut()
+        board.boot(how)
+        try:
+            return measure(board, workstation)
+        finally:
+            board.power_cut()
+
+
 def measure(board: Board, workstation: Workstation) -> list[tuple[str, float, float | None]]:
+    """What, seconds, megabytes sent."""
     facts = BoardFacts().process(board.ssh(BoardFacts().command("synthetic://"), input=_probe()).stdout.splitlines())
     assert facts is not None
     wheels = wheelhouse_for(facts.target)  # Downloaded once, and not counted.

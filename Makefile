@@ -50,27 +50,27 @@ check: .venv/device  ## test config.yaml, model and camera: make check SOURCE=/p
 
 # ---- train
 .PHONY: data
-data: .venv/dev  ## find, install or download Fashion-MNIST
+data: .venv/dev  ## find, install or download Fashion-MNIST; the targets that need it do so themselves
 	@$(PY) -m training.data
 
 .PHONY: reproduce
-reproduce: .venv/dev  ## the article end to end: reports/reproduce.md
+reproduce: data  ## the article end to end: reports/reproduce.md
 	@$(PY) -m training.reproduce
 
 .PHONY: train
-train: .venv/dev  ## train the model that ships, for the camera: make train PHOTOS=folder (MODEL=tiny: the smallest)
+train: data  ## train the model that ships, for the camera: make train PHOTOS=folder (MODEL=tiny: the smallest)
 	@$(PY) -m training.train $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: finetune
-finetune: .venv/dev  ## teach the trained model your own photographs: make finetune PHOTOS=folder
+finetune: data  ## teach the trained model your own photographs: make finetune PHOTOS=folder
 	@$(PY) -m training.finetune $(or $(PHOTOS),$(error name your photographs: make finetune PHOTOS=folder))
 
 .PHONY: evaluate
-evaluate: .venv/dev  ## measure a model on unseen people and Fashion-MNIST's test set: make evaluate PHOTOS=folder MODEL=file
+evaluate: data  ## measure a model on unseen people and Fashion-MNIST's test set: make evaluate PHOTOS=folder MODEL=file
 	@$(PY) -m training.evaluate $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: benchmark
-benchmark: .venv/dev  ## the Fashion-MNIST-only recipe: reports/benchmark.md
+benchmark: data  ## the Fashion-MNIST-only recipe: reports/benchmark.md
 	@$(PY) -m training.benchmark
 
 # ---- deploy: HOST=pi@raspberrypi.local, HOSTS="pi@a pi@b", or deploy.hosts in config.yaml; HOST=board is `make board`'s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from device.errors import DataError
 from training.calibration import accuracy_and_recall, calibrate, calibration_error, to_scores
 
 
@@ -30,6 +31,11 @@ def test_threshold_keeps_the_share_of_right_answers_that_was_asked_for():
     garment = 1 / (1 + 1 / np.exp(logits.astype(float)).sum(axis=1))
     confidence = np.array([to_scores(row, found.temperature).max() for row in logits]) * garment
     assert (confidence[right] >= found.unsure_below).mean() == pytest.approx(0.9, abs=0.005)
+
+
+def test_without_a_right_answer_there_is_nothing_to_calibrate():
+    with pytest.raises(DataError, match=r"of 3 photographs .* none is answered rightly.*train on more"):
+        calibrate(np.eye(10, dtype=np.float32)[[1, 2, 3]], np.array([0, 0, 0]))
 
 
 def test_none_of_the_ten_is_refused_when_its_logits_are_low():

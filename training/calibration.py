@@ -11,6 +11,7 @@ import numpy as np
 
 from device.arrays import Array
 from device.classifier import to_prediction
+from device.errors import DataError
 from device.labels import LABELS
 from device.model_card import OutputSpec
 
@@ -32,8 +33,17 @@ class Calibration(NamedTuple):
 
 
 def calibrate(logits: Array, truth: Array, kept_share: float = KEPT_SHARE) -> Calibration:
-    """From validation: logits float32 (n, 10); truth (n,), 0..9, or anything above for none of the ten."""
+    """From validation: logits float32 (n, 10); truth (n,), 0..9, or anything above for none of the ten.
+
+    Raises DataError when no answer is right: nothing can be said of confidences then.
+    """
     garment = truth < len(LABELS)
+    right = garment & (logits.argmax(axis=1) == truth)
+    if not right.any():
+        raise DataError(
+            f"of {garment.sum()} photographs that were held out none is answered rightly, so the confidence cannot be "
+            "calibrated; are the labels right? Else train on more photographs or in more steps"
+        )
     inside, labels = logits[garment], truth[garment]
     losses = [
         -np.log([to_scores(row, t)[label] + 1e-9 for row, label in zip(inside, labels, strict=True)]).mean()
@@ -42,7 +52,6 @@ def calibrate(logits: Array, truth: Array, kept_share: float = KEPT_SHARE) -> Ca
     temperature = float(_TEMPERATURES[int(np.argmin(losses))])
     output = OutputSpec("float32", (1, len(LABELS)), background=True, temperature=temperature)
     confidence = np.array([to_prediction(row, output).confidence for row in logits])
-    right = garment & (logits.argmax(axis=1) == truth)
     threshold = float(np.quantile(confidence[right], 1 - kept_share))
     scores = np.array([to_prediction(row, output).score for row in inside])
     error = calibration_error(scores, inside.argmax(axis=1) == labels)

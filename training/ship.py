@@ -155,6 +155,7 @@ def _measure(
     measured = [
         Measurement(*name.rsplit(", ", 1), value, command, date)  # type: ignore[misc]
         for name, value in figures.items()
+        if not np.isnan(value)  # there may be no photographs of none of the ten
     ]
     output = msgspec.structs.replace(exported.card.output, temperature=found.temperature)
     card = msgspec.structs.replace(

@@ -65,6 +65,10 @@ train: data  ## train the model that ships, for the camera: make train PHOTOS=fo
 finetune: data  ## teach the trained model your own photographs: make finetune PHOTOS=folder
 	@$(PY) -m training.finetune $(or $(PHOTOS),$(error name your photographs: make finetune PHOTOS=folder))
 
+.PHONY: halves
+halves: data  ## after make train: what learning from more people gains on others: make halves PHOTOS=folder
+	@$(PY) -m training.halves $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(MODEL),--model $(MODEL))
+
 .PHONY: evaluate
 evaluate: data  ## measure a model on unseen people and Fashion-MNIST's test set: make evaluate PHOTOS=folder MODEL=file
 	@$(PY) -m training.evaluate $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(MODEL),--model $(MODEL))

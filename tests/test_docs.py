@@ -74,7 +74,7 @@ def test_the_python_versions_are_the_same_everywhere():
     assert "(3, 10) <= v <= (3, 13)" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("target", ["reproduce", "train", "finetune PHOTOS=some", "evaluate", "benchmark"])
+@pytest.mark.parametrize("target", ["reproduce", "train", "finetune PHOTOS=some", "halves", "evaluate", "benchmark"])
 def test_what_needs_fashion_mnist_fetches_it_first(target):
     command = ["make", "--dry-run", *target.split()]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

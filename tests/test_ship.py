@@ -42,7 +42,7 @@ def test_the_card_of_what_learnt_from_everybody_says_whose_its_figures_are(shipp
     measured, ships = shipped
     assert ships.validated_sha256 == measured.sha256 != ships.sha256
     assert measured.validated_sha256 is None
-    assert "did not learn from the validation contributors" in ships.trained_on
+    assert "did not know the validation contributors" in ships.trained_on
     assert (ships.unsure_below, ships.output.temperature) == (measured.unsure_below, measured.output.temperature)
 
 

@@ -1,7 +1,7 @@
 """`make evaluate`: a .tflite with its card, through the device's own code, on what it was not trained on.
 
-What ships has learnt from everybody: `make train` leaves the model of the same recipe that has not in
-runs/camera/validated/, and that is the one to evaluate. Photographs of the validation contributors
+What ships has learnt from everybody: `make train` leaves what it was before that in runs/camera/validated/, and that
+is the one to evaluate. Photographs of the validation contributors
 (`training.photos.split_by_contributor`), the same photographs spoilt, hand-held clips of them, and Fashion-MNIST's test
 set. Writes reports/evaluate.md with its pictures.
 """

@@ -112,15 +112,15 @@ def ship_everybody(student: Any, ranges: Array, splits: Splits, *, validated: Pa
     """Export to `path` a student that learnt from the people, too, on whom its recipe was validated.
 
     So nothing can be measured on them any more: temperature, threshold and figures on photographs are those of
-    `validated`, the file of the same recipe without them, and the card says so. Fashion-MNIST's test set is asked anew.
+    `validated`, what it was before that, and the card says so. Fashion-MNIST's test set is asked anew.
     """
     from training.export import commit, export
     from training.model import mirrored
 
     card = read_card(card_path(validated))
     trained_on = (
-        f"{_MATERIAL} of all contributors; figures on photographs are of a model of the same recipe that did "
-        "not learn from the validation contributors"
+        f"{_MATERIAL} of all contributors; figures on photographs are of what this model was when it "
+        "did not know the validation contributors"
     )
     draft = msgspec.structs.replace(card, trained_on=trained_on, validated_sha256=card.sha256, commit=commit())
     exported = export(mirrored(student), "int8", path, draft, ranges)

@@ -1,11 +1,11 @@
 """`make train`: from Fashion-MNIST and photographs to device/models/model.tflite and its card.
 
-Read top to bottom: views -> teacher -> labels -> student -> calibration -> the student once more, with everybody.
+Read top to bottom: views -> teacher -> labels -> student -> calibration -> the student goes on with everybody.
 Each stage leaves its result in runs/camera/, and a stage that is done is not done again: after kill -9 the same
 command goes on.
 
-Two students learn by one recipe: the first without the people who are held out, to choose, calibrate and measure with;
-the second with them, too, since it knows more people, and ships. Its figures on photographs are the first one's.
+The student first learns without the people who are held out: that one is calibrated and measured. Then it goes on with
+them, too, since who knows more people is right more often, and ships. Its figures on photographs are those from before.
 """
 
 from __future__ import annotations
@@ -26,14 +26,25 @@ from device.arrays import Array
 from device.errors import DataError, GarmentcamError
 from device.preprocess import preprocessing
 from training.config import TrainingConfig, load_training_config
-from training.data import Splits, load_fashion_mnist
+from training.data import Split, Splits, load_fashion_mnist
 from training.photos import Photo, find_photos, load_photos, readable, split_by_contributor
 from training.render import render_views
-from training.ship import VIEW_PREPROCESSING, Figures, int8_ranges, keras_accuracy, see, ship, ship_everybody
+from training.ship import (
+    VIEW_PREPROCESSING,
+    Figures,
+    Validation,
+    int8_ranges,
+    keras_accuracy,
+    see,
+    ship,
+    ship_everybody,
+)
 from training.train_report import write_report
 from training.views import View
 
-if TYPE_CHECKING:  # it imports TensorFlow, for which it is too soon here
+if TYPE_CHECKING:  # they import TensorFlow, for which it is too soon here
+    import keras
+
     from training.student import Lessons
 
 RUN = Path("runs/camera")
@@ -45,7 +56,8 @@ HELD_OUT = "held-out"
 VALIDATED = "validated"
 """Folder of the files that were measured on them, which do not ship."""
 STUDENT, EVERYBODY = "student", "everybody"
-"""The file names of the student that was measured and of the one that learnt from the held-out people, too."""
+"""The file names of the student that was measured and of what became of it with the held-out people, too."""
+_FURTHER_LEARNING_RATE = 1e-3  # A quarter of what training from nothing takes: it starts where that one ended.
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -67,39 +79,72 @@ def train(
     import keras
 
     from training.model import ZOO
-    from training.student import joined, train_student
-    from training.teacher import train_teacher
+    from training.student import joined
 
     keras.utils.set_random_seed(seed)
-    passes, views = config.camera.teacher_passes, np.load(run / "views.npy", mmap_mode="r")
-    teacher = cache(lambda: train_teacher(views, targets, passes=passes, seed=seed, file=run / "teacher.npz"))
+    teacher = cache(lambda: trained_teacher(run, targets, config))
     known = taught(run, folder, targets, teacher)
-    seen = see(held_out)
-
-    def learn(lessons: Lessons, result: str) -> keras.Model:
-        keras.utils.set_random_seed(seed)
-        student = train_student(
-            ZOO[name](),
-            lessons,
-            fashion,
-            preprocessing(VIEW_PREPROCESSING),
-            steps=_steps(name, config),
-            seed=seed,
-            file=folder / f"{result}.npz",
-            watch=lambda model: keras_accuracy(model, seen),
-        )
-        student.save(folder / f"{result}.keras")
-        return student
-
+    seen, validated = see(held_out), run / VALIDATED / f"{name}.tflite"
     ranges = int8_ranges(known.grays, splits, seed)
-    recipe = f"training.train: teacher {passes:g} passes, student {_steps(name, config)} steps"
-    validated = run / VALIDATED / f"{name}.tflite"
-    measured = ship(learn(known, STUDENT), ranges, seen, splits, recipe, seed=seed, path=validated, run=run)
+    steps, further = steps_of(name, config)
+    recipe = (
+        f"training.train: teacher {config.camera.teacher_passes:g} passes, student {steps} steps, "
+        f"{further} more with everybody"
+    )
+
+    keras.utils.set_random_seed(seed)
+    student = learn(ZOO[name](), known, fashion, seen, seed=seed, steps=steps, file=folder / f"{STUDENT}.npz")
+    measured = ship(student, ranges, seen, splits, recipe, seed=seed, path=validated, run=run)
     later = taught(run / HELD_OUT, folder / HELD_OUT, later_targets, teacher)
-    everybody = learn(joined(known, later), EVERYBODY)
+    everybody = go_on(student, joined(known, later), fashion, seen, name, config, folder / f"{EVERYBODY}.npz")
     figures = ship_everybody(everybody, ranges, splits, validated=validated, path=models / "model.tflite")
     (folder / "train.json").write_text(json.dumps({**measured, **figures}, indent=1) + "\n")
     return {**measured, **figures}
+
+
+def trained_teacher(run: Path, targets: Array, config: TrainingConfig) -> keras.Model:
+    """The teacher of the views in `run`, trained as far as it is not yet."""
+    from training.teacher import train_teacher
+
+    views = np.load(run / "views.npy", mmap_mode="r")
+    passes = config.camera.teacher_passes
+    return train_teacher(views, targets, passes=passes, seed=config.seed, file=run / "teacher.npz")
+
+
+def learn(
+    model: keras.Model, lessons: Lessons, fashion: Split, seen: Validation, *, seed: int, file: Path, **how: Any
+) -> keras.Model:
+    """The model once it has learnt, beside its checkpoint `file`. how: what else `train_student` takes."""
+    from training.student import train_student
+
+    student = train_student(
+        model,
+        lessons,
+        fashion,
+        preprocessing(VIEW_PREPROCESSING),
+        seed=seed,
+        file=file,
+        watch=lambda model: keras_accuracy(model, seen),
+        **how,
+    )
+    student.save(file.with_suffix(".keras"))
+    return student
+
+
+def go_on(
+    student: keras.Model,
+    lessons: Lessons,
+    fashion: Split,
+    seen: Validation,
+    name: str,
+    config: TrainingConfig,
+    file: Path,
+) -> keras.Model:
+    """The student, which becomes what it is with the held-out people's views among its lessons."""
+    _, steps = steps_of(name, config)
+    # Of other blocks than before, or the first of them would come a second time.
+    how = {"seed": config.seed + 1, "steps": steps, "peak_learning_rate": _FURTHER_LEARNING_RATE}
+    return learn(student, lessons, fashion, seen, file=file, **how)
 
 
 def taught(run: Path, folder: Path, targets: Array, teacher: Callable[[], Any]) -> Lessons:
@@ -116,13 +161,15 @@ def taught(run: Path, folder: Path, targets: Array, teacher: Callable[[], Any]) 
 
 def student_folder(run: Path, name: str, config: TrainingConfig) -> Path:
     """Where the student of this recipe lies. Another recipe, or other code for it, has another folder."""
-    made_of = [name, config.seed, _steps(name, config)]
+    made_of = [name, config.seed, *steps_of(name, config)]
     code = ("device/locate.py", "device/preprocess.py", "training/student.py", "training/model.py")
     return run / f"{name}-{_digest(made_of, code)[:8]}"
 
 
-def _steps(name: str, config: TrainingConfig) -> int:
-    return config.tiny.student_steps if name == "tiny" else config.camera.student_steps
+def steps_of(name: str, config: TrainingConfig) -> tuple[int, int]:
+    """Of the student, and how many more with everybody."""
+    recipe = config.tiny if name == "tiny" else config.camera
+    return recipe.student_steps, recipe.everybody_steps
 
 
 def _shrink_views(views: Array, aspects: Array) -> Array:

@@ -5,7 +5,7 @@ Each stage leaves its result in runs/camera/, and a stage that is done is not do
 command goes on.
 
 The student first learns without the people who are held out: that one is calibrated and measured. Then it goes on with
-them, too, since who knows more people is right more often, and ships. Its figures on photographs are those from before.
+them, too, since it then knows more people, and ships. Its figures on photographs are those from before.
 """
 
 from __future__ import annotations

@@ -42,9 +42,10 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
     images = [preprocess(frame.gray) for frame in shown]
     for kind, frames in (("Y", [frame.gray for frame in shown]), ("BGR", [frame.bgr for frame in shown])):
         small = [locate._small(frame) for frame in frames]
-        parts = [locate.locate(frame, SIDE_PX) for frame in frames]
+        squares = [locate.locate(frame, SIDE_PX) for frame in frames]
+        parts = [square.inside(frame) for square, frame in zip(squares, frames, strict=True)]
         rows = [part[:: max(1, len(part) // _FEW_PX)] for part in parts]
-        few = [passing_shrunk(part, _FEW_PX).copy() for part in rows]
+        few = [passing_shrunk(part, _FEW_PX, _FEW_PX).copy() for part in rows]
         shrunk = [frame_1(part) for part in few]
         search = _us(lambda frame: passing_samples(frame, 2 * locate._SEARCH_PX, locate._SEARCH_PX), frames, times)
         yield "64x32 pixels for the search", kind, search
@@ -55,7 +56,7 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
         yield "box around what stands out", kind, box - distances
         found = _us(lambda frame: locate.locate(frame, SIDE_PX), frames, times)
         yield "square around it: Python", kind, found - _us(locate._small, frames, times) - box
-        yield "square to 84x84", kind, _us(lambda part: passing_shrunk(part, _FEW_PX), rows, times)
+        yield "square to 84x84", kind, _us(lambda part: passing_shrunk(part, _FEW_PX, _FEW_PX), rows, times)
         yield "84x84 to 28x28", kind, _us(frame_1, few, times)
         yield "contrast", kind, _us(stretch_1, shrunk, times) - _us(frame_1, shrunk, times)
         yield "all of the preprocessing", kind, _us(preprocess, frames, times)

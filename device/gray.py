@@ -32,7 +32,7 @@ class Scratch(threading.local):
         return self._last
 
 
-_SAMPLES, _SHRUNK, _GRAY = Scratch(), Scratch(), Scratch()
+_SAMPLES, _SHRUNK, _GRAY, _FRAMED = Scratch(), Scratch(), Scratch(), Scratch()
 
 
 def to_gray(pixels: Array) -> Array:
@@ -55,7 +55,14 @@ def passing_samples(pixels: Array, width_px: int, height_px: int) -> Array:
     return passing_gray(cv2.resize(pixels, (width_px, height_px), few, 0, 0, cv2.INTER_NEAREST))
 
 
-def passing_shrunk(pixels: Array, side_px: int) -> Array:
-    """The luma at side_px x side_px points, each between its four pixels: uint8, good until this thread's next call."""
-    few = _SHRUNK.take((side_px, side_px, *pixels.shape[2:]))
-    return passing_gray(cv2.resize(pixels, (side_px, side_px), few, 0, 0, cv2.INTER_LINEAR))
+def passing_shrunk(pixels: Array, width_px: int, height_px: int) -> Array:
+    """The luma at so many points, each between its four pixels: uint8, good until this thread's next call."""
+    few = _SHRUNK.take((height_px, width_px, *pixels.shape[2:]))
+    return passing_gray(cv2.resize(pixels, (width_px, height_px), few, 0, 0, cv2.INTER_LINEAR))
+
+
+def passing_framed(gray: Array, beyond: Tuple[int, int, int, int]) -> Array:
+    """More pixels at the top, bottom, left and right, as the edge's: uint8, good until this thread's next call."""
+    top, bottom, left, right = beyond
+    framed = _FRAMED.take((gray.shape[0] + top + bottom, gray.shape[1] + left + right))
+    return cv2.copyMakeBorder(gray, top, bottom, left, right, cv2.BORDER_REPLICATE, framed)

@@ -1,7 +1,8 @@
 """Where in the frame the garment is, so that a far one gets as many of the 28x28 pixels as a near one."""
 
 from bisect import bisect_left
-from typing import List, Tuple
+from math import isqrt
+from typing import List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -45,26 +46,46 @@ _SUMS = Scratch(np.int32)
 _OTSU = cv2.THRESH_BINARY | cv2.THRESH_OTSU
 
 
-def locate(pixels: Array, least_px: int) -> Array:
-    """The part of the frame that holds the garment: a square view of `pixels`, uint8 (H, W, 3) BGR or (H, W).
+class Square(NamedTuple):
+    """Where the garment is, in pixels of the frame: first row, first column, side. It may stick out of the frame."""
 
-    It is square, so that a dress stays narrow and a shirt wide. Where nothing stands out from the border it is the
-    frame's middle. No side becomes smaller than least_px, unless the frame's is.
+    row: int
+    column: int
+    side: int
+
+    def inside(self, pixels: Array) -> Array:
+        """What of it is in the frame: a view of `pixels`, uint8 (H, W, 3) or (H, W)."""
+        return pixels[max(self.row, 0) : self.row + self.side, max(self.column, 0) : self.column + self.side]
+
+    def beyond(self, pixels: Array) -> Tuple[int, int, int, int]:
+        """By how many pixels it sticks out at the top, bottom, left and right of the frame."""
+        height, width = pixels.shape[:2]
+        top, left = max(-self.row, 0), max(-self.column, 0)
+        return top, max(self.row + self.side - height, 0), left, max(self.column + self.side - width, 0)
+
+
+def locate(pixels: Array, least_px: int) -> Square:
+    """The square that holds the garment of a frame, uint8 (H, W, 3) BGR or (H, W).
+
+    It is square, so that a dress stays narrow and a shirt wide, and has at most the frame's area: of a coat that fills
+    a frame of 3:4 seven eighths are seen, for an eighth of the resolution. Where it is wider than the frame it
+    sticks out on both sides alike. Where nothing stands out from the border it is the frame's middle.
+    Its side is at least least_px, unless the frame is smaller.
     """
-    row, column, side = garment_square(pixels, least_px)
-    return pixels[row : row + side, column : column + side]
-
-
-def garment_square(pixels: Array, least_px: int) -> Tuple[int, int, int]:
-    """First row, first column and side of what `locate` gives, in pixels."""
     height, width = pixels.shape[:2]
     top, bottom, left, right = _garment_box(_small(pixels))
     box_px = max((bottom - top) * height, (right - left) * width)
     side = max(least_px, round(box_px * (1 + 2 * _MARGIN)), round(_LEAST_SIDE * max(height, width)))
-    side = min(side, height, width)
-    row = round((top + bottom) / 2 * height - side / 2)
-    column = round((left + right) / 2 * width - side / 2)
-    return min(max(row, 0), height - side), min(max(column, 0), width - side), side
+    side = min(side, isqrt(height * width))
+    row, column = _first((top + bottom) / 2 * height, side, height), _first((left + right) / 2 * width, side, width)
+    return Square(row, column, side)
+
+
+def _first(centre: float, side: int, length: int) -> int:
+    """Where a square of that side begins along an axis of that length, its centre as near to `centre` as can be."""
+    if side >= length:
+        return (length - side) // 2
+    return min(max(round(centre - side / 2), 0), length - side)
 
 
 def _small(pixels: Array) -> Array:

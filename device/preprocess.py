@@ -13,7 +13,7 @@ import numpy as np
 
 from device.arrays import Array
 from device.errors import ModelError
-from device.gray import passing_gray, passing_shrunk, to_gray
+from device.gray import passing_framed, passing_gray, passing_shrunk, to_gray
 from device.locate import locate
 
 SIDE_PX = 28
@@ -90,28 +90,33 @@ def _stretching(width: int) -> Array:
     return np.clip(np.arange(-255, 256) * (255 / width), 0, 255).astype(np.uint8)
 
 
-def located_4(pixels: Array) -> Array:
-    """`stretch_1` of the part of the frame that holds the garment. An image of 28x28 is taken as it is.
+def located_5(pixels: Array) -> Array:
+    """`stretch_1` of the square that holds the garment. An image of 28x28 is taken as it is.
 
-    A large part is shrunk to 84x84 by interpolation between every n-th of its rows first: that reads a part of its
+    A large square is shrunk to 84x84 by interpolation between every n-th of its rows first: that reads a part of its
     pixels, and takes the same time whatever its size, while averaging all of them took longer than all the rest; the
-    answers for photographs of unseen people are as good (docs/tried.md). Colour is shrunk before it becomes gray, so it
-    may differ from its own Y plane by a few levels. Returns uint8, shape (28, 28), natural polarity.
+    answers for photographs of unseen people are as good (docs/tried.md). Where it sticks out of the frame, the frame's
+    edge goes on. Colour is shrunk before it becomes gray, so it may differ from its own Y plane by a few levels.
+    Returns uint8, shape (28, 28), natural polarity.
     """
     if pixels.shape[:2] == (SIDE_PX, SIDE_PX):
         return stretch_1(pixels)
-    part = locate(pixels, SIDE_PX)
+    square = locate(pixels, SIDE_PX)
+    part, beyond = square.inside(pixels), square.beyond(pixels)
     few_px = 3 * SIDE_PX
-    if len(part) <= few_px:
-        return stretch_1(part)
-    few = passing_shrunk(part[:: len(part) // few_px], few_px)
+    if square.side <= few_px:
+        return stretch_1(passing_framed(to_gray(part), beyond))
+    top, bottom, left, right = [few_px * edge // square.side for edge in beyond]
+    few = passing_shrunk(part[:: square.side // few_px], few_px - left - right, few_px - top - bottom)
+    if few.shape[0] < few_px or few.shape[1] < few_px:
+        few = passing_framed(few, (top, bottom, left, right))
     return _stretched(cv2.resize(few, (SIDE_PX, SIDE_PX), None, 0, 0, cv2.INTER_AREA))
 
 
 PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {
     "frame-1": frame_1,
     "stretch-1": stretch_1,
-    "located-4": located_4,
+    "located-5": located_5,
     "cutout-1": cutout_1,
 }
 

@@ -34,14 +34,21 @@ def stretch_1(pixels: np.ndarray) -> np.ndarray:
     return table[image]
 
 
-def located_4(pixels: np.ndarray) -> np.ndarray:
+def located_5(pixels: np.ndarray) -> np.ndarray:
     if pixels.shape[:2] == (28, 28):
         return stretch_1(pixels)
-    part = locate(pixels, 28)
-    if len(part) > 84:
-        rows = part[:: len(part) // 84]
-        part = cv2.resize(rows, (84, 84), interpolation=cv2.INTER_LINEAR)
-    return stretch_1(part)
+    row, column, side = locate(pixels, 28)
+    height, width = pixels.shape[:2]
+    part = pixels[max(row, 0) : row + side, max(column, 0) : column + side]
+    beyond = [max(-row, 0), max(row + side - height, 0), max(-column, 0), max(column + side - width, 0)]
+    if side > 84:
+        beyond = [84 * edge // side for edge in beyond]
+        size = (84 - beyond[2] - beyond[3], 84 - beyond[0] - beyond[1])
+        part = cv2.resize(part[:: side // 84], size, interpolation=cv2.INTER_LINEAR)
+    gray = np.pad(to_gray(part), [beyond[:2], beyond[2:]], mode="edge")
+    if side > 84:
+        gray = cv2.resize(gray, (28, 28), interpolation=cv2.INTER_AREA)
+    return stretch_1(gray)
 
 
 def every_so_often(gray: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -50,14 +57,16 @@ def every_so_often(gray: np.ndarray, width: int, height: int) -> np.ndarray:
     return gray[rows[:, np.newaxis], columns]
 
 
-def locate(pixels: np.ndarray, least_px: int) -> np.ndarray:
+def locate(pixels: np.ndarray, least_px: int) -> tuple[int, int, int]:
     height, width = pixels.shape[:2]
     top, bottom, left, right = _garment_box(to_gray(pixels))
     box_px = max((bottom - top) * height, (right - left) * width)
-    side = min(max(least_px, round(box_px * 1.24), round(0.2 * max(height, width))), height, width)
-    row = min(max(round((top + bottom) / 2 * height - side / 2), 0), height - side)
-    column = min(max(round((left + right) / 2 * width - side / 2), 0), width - side)
-    return pixels[row : row + side, column : column + side]
+    side = min(max(least_px, round(box_px * 1.24), round(0.2 * max(height, width))), int((height * width) ** 0.5))
+    firsts = []
+    for centre, length in (((top + bottom) / 2 * height, height), ((left + right) / 2 * width, width)):
+        inside = min(max(round(centre - side / 2), 0), length - side)
+        firsts.append(inside if side < length else (length - side) // 2)
+    return firsts[0], firsts[1], side
 
 
 def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
@@ -82,7 +91,7 @@ def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
     return top, bottom, left, right
 
 
-PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-4": located_4}
+PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-5": located_5}
 
 
 def to_prediction(logits: np.ndarray, output: OutputSpec) -> Prediction:

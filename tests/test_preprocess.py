@@ -15,7 +15,7 @@ from device.preprocess import (
     crop_to_multiples,
     cutout_1,
     frame_1,
-    located_4,
+    located_5,
     preprocessing,
     stretch_1,
     to_gray,
@@ -111,15 +111,29 @@ def test_a_far_garment_is_seen_nearly_as_large_as_a_near_one():
     def dark_share(image: np.ndarray) -> float:
         return float((image < 100).mean())
 
-    assert dark_share(located_4(frame(0.45))) > 2 * dark_share(stretch_1(frame(0.45)))
-    located = dark_share(located_4(frame(0.8))) / dark_share(located_4(frame(0.45)))
+    assert dark_share(located_5(frame(0.45))) > 2 * dark_share(stretch_1(frame(0.45)))
+    located = dark_share(located_5(frame(0.8))) / dark_share(located_5(frame(0.45)))
     whole = dark_share(stretch_1(frame(0.8))) / dark_share(stretch_1(frame(0.45)))
     assert located < 0.75 * whole  # the margin around the box keeps it from being 1
 
 
 def test_nothing_is_located_in_an_empty_frame():
     empty = np.full((480, 640, 3), 120, np.uint8)
-    assert locate(to_gray(empty), 28).shape == (480, 480)
+    row, column, side = locate(to_gray(empty), 28)
+    assert side == 554  # the frame's area
+    assert (row, column) == (-37, 43)
+
+
+def test_of_a_garment_that_fills_a_tall_frame_both_ends_are_seen():
+    """Of 3:4 a square as wide as the frame showed the middle three quarters: a dress looked like a shirt."""
+    pixels = np.full((640, 480), 230, np.uint8)
+    pixels[30:610, 140:340] = 120
+    pixels[30:100, 140:340] = 20  # the collar
+    pixels[540:610, 140:340] = 60  # the hem
+    seen = located_5(pixels)
+    assert seen[1, 14] < 40, "the collar"
+    assert 40 < seen[26, 14] < 100, "the hem"
+    np.testing.assert_array_equal(seen[:, 0], seen[:, 2])  # beyond the frame its edge goes on
 
 
 def test_colour_and_its_luma_are_the_same_frame():

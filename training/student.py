@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from device.arrays import Array
-from device.locate import garment_square
+from device.locate import locate
 from device.preprocess import SIDE_PX, to_gray
 from training import checkpoint
 from training.data import Split
@@ -46,10 +46,12 @@ def located_gray(view: View) -> Array:
     stretch = np.sqrt(view.aspect)
     size = round(VIEW_PX * stretch), round(VIEW_PX / stretch)
     frame = cv2.resize(to_gray(view.pixels), size, interpolation=cv2.INTER_LINEAR)
-    row, column, side = garment_square(frame, SIDE_PX)
+    row, column, side = locate(frame, SIDE_PX)
     around = round(side * ROOM_PX / GRAY_PX)
-    wide = cv2.copyMakeBorder(frame, around, around, around, around, cv2.BORDER_REPLICATE)
-    part = wide[row : row + side + 2 * around, column : column + side + 2 * around]
+    border = around + max(0, -row, -column)
+    wide = cv2.copyMakeBorder(frame, border, border, border, border, cv2.BORDER_REPLICATE)
+    top, left = border + row - around, border + column - around
+    part = wide[top : top + side + 2 * around, left : left + side + 2 * around]
     whole = GRAY_PX + 2 * ROOM_PX
     shrinks = side >= GRAY_PX
     gray: Array = cv2.resize(part, (whole, whole), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

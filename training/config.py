@@ -35,8 +35,8 @@ class CameraRecipe(msgspec.Struct, frozen=True):
     """The model that ships, `make train`: how long the teacher and the student train, and then with everybody."""
 
     teacher_passes: Annotated[float, Meta(gt=0, le=100)] = 1.0
-    student_steps: Count = 8000
-    everybody_steps: Count = 2500
+    student_steps: Count = 10000
+    everybody_steps: Count = 3000
 
 
 class TinyRecipe(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from device.locate import locate
 from device.preprocess import SIDE_PX, to_gray
 from training import checkpoint
 from training.data import Split
+from training.muon import Muon
 from training.photos import FOOTWEAR, TARGETS
 from training.teacher import CLASSES, allowed_classes
 from training.views import VIEW_PX, View
@@ -39,6 +40,9 @@ _TEACHER_SHARE = 0.5
 _TEACHER_TEMPERATURE = 1.5
 _SMOOTHING = 0.05
 _AVERAGE = 0.998
+_WEIGHT_DECAY = 2e-3
+_ADAM_SHARE = 1 / 3
+"""Of the kernels' learning rate: what all that is not a kernel learns at, by AdamW."""
 
 
 def located_gray(view: View) -> Array:
@@ -96,19 +100,27 @@ def train_student(
     seed: int,
     file: Path,
     watch: Callable[[keras.Model], float],
-    peak_learning_rate: float = 4e-3,
+    peak_learning_rate: float = 12e-3,
 ) -> keras.Model:
     """Train `model` (float32 (n, 28, 28), 0..255 -> ten logits); returns it with the running average of its weights.
 
     What block of batches comes when is a function of (seed, block) alone; a checkpoint a block in `file`, whose history
-    holds the loss, the seconds and, as "validation", what `watch` says of the averaged weights.
+    holds the loss, the seconds and, as "validation", what `watch` says of the averaged weights. peak_learning_rate: of
+    the convolutions' kernels, which Muon optimizes.
     """
     warm_up = min(150, max(1, steps // 5))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        1e-5, max(1, steps - warm_up), warmup_target=peak_learning_rate, warmup_steps=warm_up
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=2e-3)
-    optimizer.build(model.trainable_variables)
+
+    def schedule(peak: float) -> keras.optimizers.schedules.LearningRateSchedule:
+        return keras.optimizers.schedules.CosineDecay(
+            1e-5, max(1, steps - warm_up), warmup_target=peak, warmup_steps=warm_up
+        )
+
+    kernels = [variable for variable in model.trainable_variables if len(variable.shape) == 4]
+    others = [variable for variable in model.trainable_variables if len(variable.shape) != 4]
+    muon = Muon(schedule(peak_learning_rate), weight_decay=_WEIGHT_DECAY)
+    adam = keras.optimizers.AdamW(schedule(peak_learning_rate * _ADAM_SHARE), weight_decay=_WEIGHT_DECAY)
+    muon.build(kernels)
+    adam.build(others)
     average = [tf.Variable(weight.value, trainable=False) for weight in model.weights]
 
     @tf.function
@@ -117,8 +129,10 @@ def train_student(
             logits = model(images, training=True)
             logits = tf.concat([logits, tf.zeros_like(logits[:, :1])], axis=1)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-        done = tf.cast(optimizer.iterations.value, tf.float32)
+        of_kernels, of_others = tape.gradient(loss, [kernels, others])
+        muon.apply(of_kernels, kernels)
+        adam.apply(of_others, others)
+        done = tf.cast(adam.iterations.value, tf.float32)
         keep = tf.minimum(_AVERAGE, done / (done + 10))  # a young average must forget the random start
         for mean, weight in zip(average, model.weights, strict=True):
             mean.assign(keep * mean + (1 - keep) * tf.cast(weight.value, mean.dtype))
@@ -130,7 +144,7 @@ def train_student(
         averaged.set_weights([mean.numpy() for mean in average])
         return averaged
 
-    variables = [*model.weights, *optimizer.variables, *average]
+    variables = [*model.weights, *muon.variables, *adam.variables, *average]
     history = checkpoint.load(file, variables)
     blocks = -(-steps // _BLOCK_STEPS)
     bar = tqdm(desc="student", total=steps, initial=len(history) * _BLOCK_STEPS, unit="step", mininterval=2)

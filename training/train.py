@@ -57,7 +57,7 @@ VALIDATED = "validated"
 """Folder of the files that were measured on them, which do not ship."""
 STUDENT, EVERYBODY = "student", "everybody"
 """The file names of the student that was measured and of what became of it with the held-out people, too."""
-_FURTHER_LEARNING_RATE = 1e-3  # A quarter of what training from nothing takes: it starts where that one ended.
+_FURTHER_LEARNING_RATE = 3e-3  # A quarter of what training from nothing takes: it starts where that one ended.
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -162,7 +162,7 @@ def taught(run: Path, folder: Path, targets: Array, teacher: Callable[[], Any]) 
 def student_folder(run: Path, name: str, config: TrainingConfig) -> Path:
     """Where the student of this recipe lies. Another recipe, or other code for it, has another folder."""
     made_of = [name, config.seed, *steps_of(name, config)]
-    code = ("device/locate.py", "device/preprocess.py", "training/student.py", "training/model.py")
+    code = ("device/locate.py", "device/preprocess.py", "training/student.py", "training/model.py", "training/muon.py")
     return run / f"{name}-{_digest(made_of, code)[:8]}"
 
 

@@ -24,7 +24,7 @@ from training import checkpoint, student
 from training.data import Split
 from training.model import tiny
 
-student._BLOCK_STEPS = 5  # a checkpoint each 5 steps
+student._BLOCK_STEPS = 15  # a checkpoint each 15 steps
 rng = np.random.default_rng(0)
 labels = rng.integers(0, 2, 400)
 grays = np.zeros((400, 72, 72), np.uint8)
@@ -34,7 +34,7 @@ wanted = np.eye(11, dtype=np.float32)[labels]
 fashion = Split(student.as_located(grays)[:, ::2, ::2].copy(), labels)
 keras.utils.set_random_seed(1)
 model = student.train_student(
-    tiny(), student.Lessons(grays, wanted), fashion, stretch_1, steps=20, seed=1, file=Path(sys.argv[1]),
+    tiny(), student.Lessons(grays, wanted), fashion, stretch_1, steps=60, seed=1, file=Path(sys.argv[1]),
     watch=lambda model: float((model.predict(fashion.images, verbose=0).argmax(axis=1) == labels).mean()),
 )
 np.savez(sys.argv[2], *model.get_weights())

@@ -53,11 +53,12 @@ def keras_accuracy(model: Any, seen: Validation | None) -> float:
 
 
 def int8_ranges(grays: Array, splits: Splits, seed: int) -> Array:
-    """Training images that set the ranges of int8: views and Fashion-MNIST. uint8, shape (900, 28, 28)."""
+    """Training images that set the ranges of int8: views and Fashion-MNIST. uint8, shape (n <= 900, 28, 28)."""
     from training.student import as_located
 
     preprocess = preprocessing(VIEW_PREPROCESSING)
-    samples = np.random.default_rng(seed).choice(len(grays), _CALIBRATION_IMAGES, replace=False)
+    number = min(_CALIBRATION_IMAGES, len(grays))
+    samples = np.random.default_rng(seed).choice(len(grays), number, replace=False)
     views = [preprocess(gray) for gray in as_located(grays[samples])]
     native = [preprocess(image) for image in splits.train.images[: _CALIBRATION_IMAGES // 2]]
     return np.stack([*views, *native])

@@ -22,12 +22,11 @@ from device.classifier import Classifier, to_prediction
 from device.config import ModelConfig
 from device.decision import Decision
 from device.errors import GarmentcamError
-from device.gray import passing_samples, passing_shrunk
+from device.gray import passing_samples
 from device.machine import machine_name
-from device.preprocess import SIDE_PX, frame_1, preprocessing, stretch_1
+from device.preprocess import SIDE_PX, crops_of, farther_square, nearer, passing_square, preprocessing
 
 _TIMES = 1200
-_FEW_PX = 3 * SIDE_PX
 
 Step = Tuple[str, str, float]
 """What, of which frame ("Y", "BGR" or ""), and microseconds."""
@@ -42,11 +41,9 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
     images = [preprocess(frame.gray) for frame in shown]
     for kind, frames in (("Y", [frame.gray for frame in shown]), ("BGR", [frame.bgr for frame in shown])):
         small = [locate._small(frame) for frame in frames]
-        squares = [locate.locate(frame, SIDE_PX) for frame in frames]
-        parts = [square.inside(frame) for square, frame in zip(squares, frames, strict=True)]
-        rows = [part[:: max(1, len(part) // _FEW_PX)] for part in parts]
-        few = [passing_shrunk(part, _FEW_PX, _FEW_PX).copy() for part in rows]
-        shrunk = [frame_1(part) for part in few]
+        squares = [(frame, farther_square(frame)) for frame in frames]
+        far = [passing_square(*square).copy() for square in squares]
+        both = [(each, nearer(each)) for each in far]
         search = _us(lambda frame: passing_samples(frame, 2 * locate._SEARCH_PX, locate._SEARCH_PX), frames, times)
         yield "64x32 pixels for the search", kind, search
         yield "to 32x32", kind, _us(locate._small, frames, times) - search
@@ -54,11 +51,15 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
         yield "how far gray levels are from the borders", kind, distances
         box = _us(locate._garment_box, small, times)
         yield "box around what stands out", kind, box - distances
-        found = _us(lambda frame: locate.locate(frame, SIDE_PX), frames, times)
-        yield "square around it: Python", kind, found - _us(locate._small, frames, times) - box
-        yield "square to 84x84", kind, _us(lambda part: passing_shrunk(part, _FEW_PX, _FEW_PX), rows, times)
-        yield "84x84 to 28x28", kind, _us(frame_1, few, times)
-        yield "contrast", kind, _us(stretch_1, shrunk, times) - _us(frame_1, shrunk, times)
+        yield (
+            "square around it: Python",
+            kind,
+            _us(farther_square, frames, times) - _us(locate._small, frames, times) - box,
+        )
+        yield "square to 112x112, the edge going on", kind, _us(lambda square: passing_square(*square), squares, times)
+        smaller = _us(lambda pair: [_averaged(each) for each in pair], both, times)
+        yield "112x112 and 84x84 to 28x28", kind, smaller
+        yield "contrast of both", kind, _us(lambda pair: crops_of(*pair), both, times) - smaller
         yield "all of the preprocessing", kind, _us(preprocess, frames, times)
     predictions = [classifier(image) for image in images]
     logits = [classifier.logits(image[np.newaxis])[0] for image in images]
@@ -69,6 +70,10 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
     yield "tensors in and out", "", _us(classifier, images, times) - invoke - scores
     yield "logits to scores", "", scores
     yield "decision", "", _us(lambda prediction: decision(prediction, time.monotonic_ns()), predictions, times)
+
+
+def _averaged(square: Array) -> Array:
+    return cv2.resize(square, (SIDE_PX, SIDE_PX), None, 0, 0, cv2.INTER_AREA)
 
 
 def _us(step: Callable[[Any], object], given: Sequence[Any] | Array, times: int) -> float:

@@ -41,7 +41,10 @@ def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, An
     preprocess = preprocessing(classifier.card.preprocessing)
     decision = Decision(classifier.card.unsure_below, 0.3, 0.15)
     interpreter_class = classifier.runtime.module.Interpreter
+    shown = moving_frames()
     bare = interpreter_class(model_path=model, num_threads=threads)
+    crops = preprocess(shown[0].gray).reshape(-1, *classifier.card.input.shape[1:])
+    bare.resize_tensor_input(bare.get_input_details()[0]["index"], crops.shape)  # As many at once as a frame takes.
     bare.allocate_tensors()
 
     def floor(gray: Array) -> None:
@@ -53,7 +56,6 @@ def answers(model: str, runtime: str, threads: int, rounds: int) -> Dict[str, An
         decision(prediction, time.monotonic_ns())
         return prediction.label
 
-    shown = moving_frames()
     with tempfile.TemporaryDirectory() as folder:
         recipes = {
             name: make(see, interpreter_class, Path(model), Path(folder)) for name, (see, make) in RECIPES.items()

@@ -1,4 +1,4 @@
-"""28x28 image -> Prediction, through whichever runtime is there."""
+"""28x28 image, or several of one frame -> Prediction, through whichever runtime is there."""
 
 from math import exp
 from pathlib import Path
@@ -35,17 +35,25 @@ class Classifier:
         self._output_values = _output_values(self.card.output, outputs["quantization"])
 
     def __call__(self, image: Array) -> Prediction:
-        """Classify one image: uint8, shape (28, 28)."""
-        return to_prediction(self._invoke(image, 1)[0], self.card.output)
+        """Classify one frame: uint8, an image of shape (28, 28), or several crops (k, 28, 28), asked at once.
+
+        Of crops the mean of their logits counts.
+        """
+        if image.ndim == 2:
+            return to_prediction(self._invoke(image, 1)[0], self.card.output)
+        logits = self._invoke(image, len(image))
+        return to_prediction(np.add.reduce(logits) / len(image), self.card.output)
 
     def logits(self, images: Array) -> Array:
-        """Classify many: uint8, shape (n, 28, 28) -> float32 logits, shape (n, 10).
+        """Classify many: uint8, shape (n, 28, 28) or (n, k, 28, 28) -> float32 logits, shape (n, 10).
 
         In batches of BATCH; the interpreter keeps the size of the last one until the next call.
         """
-        batches = [images[at : at + BATCH] for at in range(0, len(images), BATCH)]
+        flat = images.reshape(-1, *images.shape[-2:])
+        batches = [flat[at : at + BATCH] for at in range(0, len(flat), BATCH)]
         none = np.empty((0, len(LABELS)), np.float32)
-        return np.concatenate([none, *(self._invoke(batch, len(batch)) for batch in batches)])
+        logits = np.concatenate([none, *(self._invoke(batch, len(batch)) for batch in batches)])
+        return logits if images.ndim == 3 else mean_of_crops(logits, images.shape[1])
 
     def _invoke(self, images: Array, count: int) -> Array:
         interpreter = self._interpreter
@@ -59,6 +67,12 @@ class Classifier:
         interpreter.invoke()
         output: Array = interpreter.get_tensor(self._output)
         return output if self._output_values is None else self._output_values[output]
+
+
+def mean_of_crops(logits: Array, crops: int) -> Array:
+    """float32 (n * crops, 10), crops of one frame one after another -> (n, 10)."""
+    means: Array = logits.reshape(-1, crops, logits.shape[-1]).mean(axis=1)
+    return means
 
 
 def to_prediction(logits: Array, output: OutputSpec) -> Prediction:

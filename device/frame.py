@@ -95,7 +95,7 @@ class Timings:
 class Result:
     """One answered frame: what every sink gets.
 
-    image: uint8, shape (28, 28): what the model saw.
+    image: uint8, shape (28, 28), or several crops (k, 28, 28): what the model saw.
     decision: the label shown to people, or "unsure"; smoothed over frames.
     skipped: frames of the source between the previous result and this one.
     warmup: True while the run settles; such frames are kept out of summaries.

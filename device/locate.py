@@ -1,5 +1,7 @@
 """Where in the frame the garment is, so that a far one gets as many of the 28x28 pixels as a near one."""
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from math import isqrt
 from typing import List, NamedTuple, Tuple
@@ -52,6 +54,11 @@ class Square(NamedTuple):
     row: int
     column: int
     side: int
+
+    def grown(self, factor: float) -> Square:
+        """A square of `factor` times its side around the same centre."""
+        side = round(self.side * factor)
+        return Square(self.row + (self.side - side) // 2, self.column + (self.side - side) // 2, side)
 
     def inside(self, pixels: Array) -> Array:
         """What of it is in the frame: a view of `pixels`, uint8 (H, W, 3) or (H, W)."""

@@ -1,4 +1,4 @@
-"""One picture of one answer: the frame, the 28x28 that the model saw, the ten scores."""
+"""One picture of one answer: the frame, what the model saw, the ten scores."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def draw_result(result: Result) -> Array:
     _text(frame, answer, (10, _HEIGHT_PX - 15), 0.8)
 
     panel = np.full((_HEIGHT_PX, _PANEL_PX, 3), 30, np.uint8)
-    seen_px = 196
-    seen = cv2.resize(result.image, (seen_px, seen_px), interpolation=cv2.INTER_NEAREST)
-    panel[34 : 34 + seen_px, 12 : 12 + seen_px] = cv2.cvtColor(seen, cv2.COLOR_GRAY2BGR)
-    _text(panel, "what the model saw (28x28)", (12, 22), 0.5)
-    _text(panel, f"preprocess {result.timings.preprocess_ns / 1000:.0f} us", (218, 60), 0.45)
-    _text(panel, f"inference  {result.timings.inference_ns / 1000:.0f} us", (218, 80), 0.45)
+    seen = cv2.resize(beside(result.image), None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST)
+    panel[30 : 30 + seen.shape[0], 12 : 12 + seen.shape[1]] = cv2.cvtColor(seen, cv2.COLOR_GRAY2BGR)
+    _text(panel, "what the model saw (28x28 each)", (12, 20), 0.5)
+    timings = result.timings
+    took = f"preprocess {timings.preprocess_ns / 1000:.0f} us, inference {timings.inference_ns / 1000:.0f} us"
+    _text(panel, took, (12, 214), 0.45)
     if result.frame.truth is not None:
-        _text(panel, f"truth: {result.frame.truth}", (218, 110), 0.45)
+        _text(panel, f"truth: {result.frame.truth}", (12, 232), 0.45)
     for row, (label, score) in enumerate(zip(LABELS, result.prediction.scores)):
         y = 252 + 22 * row
         colour = _BEST if label == result.prediction.label else _BAR
@@ -46,6 +46,11 @@ def draw_result(result: Result) -> Array:
         _text(panel, label, (12, y), 0.45)
         _text(panel, f"{score:.2f}", (348, y), 0.45)
     return np.hstack([frame, panel])
+
+
+def beside(image: Array) -> Array:
+    """What a model saw, for people: uint8 (28, 28), or crops (k, 28, 28) -> (28, 28 * k), one beside the other."""
+    return image if image.ndim == 2 else np.hstack(list(image))
 
 
 def _text(image: Array, text: str, at: tuple[int, int], scale: float) -> None:

@@ -1,12 +1,14 @@
-"""Frame -> 28x28: the only preprocessing. Training, evaluation, benchmark and the loop go through it.
+"""Frame -> 28x28, or several: the only preprocessing. Training, evaluation, benchmark and the loop go through it.
 
 A preprocessing has a name that ends in its version. The model card names the one that the model was
 trained with, so a board can never feed a model what it has not seen. To change what a name does, add
 the next version and retrain.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import cv2
 import numpy as np
@@ -14,10 +16,13 @@ import numpy as np
 from device.arrays import Array
 from device.errors import ModelError
 from device.gray import passing_framed, passing_gray, passing_shrunk, to_gray
-from device.locate import locate
+from device.locate import Square, locate
 
 SIDE_PX = 28
 """Height and width of what every model sees, in pixels."""
+_FAR_PX = 4 * SIDE_PX
+_FARTHER = 1.155
+"""What is seen of a located garment from farther, over its square: 2 / sqrt(3), so that nearer is sqrt(3) / 2 of it."""
 
 
 def frame_1(pixels: Array) -> Array:
@@ -77,11 +82,11 @@ def stretch_1(pixels: Array) -> Array:
     return _stretched(frame_1(pixels))
 
 
-def _stretched(image: Array) -> Array:
+def _stretched(image: Array, into: Array | None = None) -> Array:
     ordered = image.flatten()
     ordered.sort(kind="stable")  # Of bytes that is a radix sort, and faster than finding two of them.
     low, high = ordered.item(15), ordered.item(768)
-    return cv2.LUT(image, _stretching(max(high - low, 48))[255 - low : 511 - low])
+    return cv2.LUT(image, _stretching(max(high - low, 48))[255 - low : 511 - low], into)
 
 
 @lru_cache(maxsize=None)
@@ -90,39 +95,69 @@ def _stretching(width: int) -> Array:
     return np.clip(np.arange(-255, 256) * (255 / width), 0, 255).astype(np.uint8)
 
 
-def located_5(pixels: Array) -> Array:
-    """`stretch_1` of the square that holds the garment. An image of 28x28 is taken as it is.
+def located_6(pixels: Array) -> Array:
+    """`stretch_1` of the square that holds the garment, from a little farther and, mirrored, from a little nearer.
 
-    A large square is shrunk to 84x84 by interpolation between every n-th of its rows first: that reads a part of its
-    pixels, and takes the same time whatever its size, while averaging all of them took longer than all the rest; the
-    answers for photographs of unseen people are as good (docs/tried.md). Where it sticks out of the frame, the frame's
-    edge goes on. Colour is shrunk before it becomes gray, so it may differ from its own Y plane by a few levels.
-    Returns uint8, shape (28, 28), natural polarity.
+    The model is asked of both: it errs less alike in them than in an image and its mirror image (docs/tried.md). Their
+    sides are as 4 to 3, so that one picture of 112x112 is the source of both: all of it averaged by fours, its middle
+    84x84 by threes. An image of 28x28 is taken as it is, and mirrored.
+    Returns uint8, shape (2, 28, 28), natural polarity.
     """
     if pixels.shape[:2] == (SIDE_PX, SIDE_PX):
-        return stretch_1(pixels)
-    square = locate(pixels, SIDE_PX)
+        far = near = to_gray(pixels)
+    else:
+        far = passing_square(pixels, farther_square(pixels))
+        near = nearer(far)
+    return crops_of(far, near)
+
+
+def farther_square(pixels: Array) -> Square:
+    """Around where the garment is, and larger."""
+    return locate(pixels, SIDE_PX).grown(_FARTHER)
+
+
+def passing_square(pixels: Array, square: Square) -> Array:
+    """The luma of a square that may stick out of the frame, whose edge goes on there: good until the next call.
+
+    A large one is shrunk to 112x112 by interpolation between every n-th of its rows: that reads a part of its pixels,
+    and takes the same time whatever its size, while averaging all of them took longer than all the rest; the answers
+    for photographs of unseen people are as good (docs/tried.md). Colour is shrunk before it becomes gray, so it may
+    differ from its own Y plane by a few levels. Returns uint8, shape (n, n), n <= 112.
+    """
     part, beyond = square.inside(pixels), square.beyond(pixels)
-    few_px = 3 * SIDE_PX
-    if square.side <= few_px:
-        return stretch_1(passing_framed(to_gray(part), beyond))
-    top, bottom, left, right = [few_px * edge // square.side for edge in beyond]
-    few = passing_shrunk(part[:: square.side // few_px], few_px - left - right, few_px - top - bottom)
-    if few.shape[0] < few_px or few.shape[1] < few_px:
-        few = passing_framed(few, (top, bottom, left, right))
-    return _stretched(cv2.resize(few, (SIDE_PX, SIDE_PX), None, 0, 0, cv2.INTER_AREA))
+    if square.side <= _FAR_PX:
+        gray = passing_gray(part)
+    else:
+        top, bottom, left, right = [_FAR_PX * edge // square.side for edge in beyond]
+        gray = passing_shrunk(part[:: square.side // _FAR_PX], _FAR_PX - left - right, _FAR_PX - top - bottom)
+        beyond = top, bottom, left, right
+    return passing_framed(gray, beyond) if any(beyond) else gray
+
+
+def nearer(far: Array) -> Array:
+    """The middle three quarters of a square: a view."""
+    around = len(far) // 8
+    return far[around : len(far) - around, around : len(far) - around]
+
+
+def crops_of(far: Array, near: Array) -> Array:
+    """Two squares, uint8 -> the two crops, (2, 28, 28), the second mirrored; each has its contrast stretched."""
+    crops = np.empty((2, SIDE_PX, SIDE_PX), np.uint8)
+    _stretched(cv2.resize(far, (SIDE_PX, SIDE_PX), None, 0, 0, cv2.INTER_AREA), crops[0])
+    cv2.flip(_stretched(cv2.resize(near, (SIDE_PX, SIDE_PX), None, 0, 0, cv2.INTER_AREA)), 1, crops[1])
+    return crops
 
 
 PREPROCESSINGS: Dict[str, Callable[[Array], Array]] = {
     "frame-1": frame_1,
     "stretch-1": stretch_1,
-    "located-5": located_5,
+    "located-6": located_6,
     "cutout-1": cutout_1,
 }
 
 
 def preprocessing(name: str) -> Callable[[Array], Array]:
-    """The function called `name`: uint8 (H, W, 3) BGR or (H, W) gray -> uint8 (28, 28).
+    """The function called `name`: uint8 (H, W, 3) BGR or (H, W) gray -> uint8 (28, 28), or several crops (k, 28, 28).
 
     Raises ModelError when this program does not know `name`.
     """
@@ -178,7 +213,7 @@ def _garment_mask(small: Array) -> Tuple[Array, float]:
     return mask, float(luma)
 
 
-def _box_of(mask: Array) -> Optional[Tuple[int, int, int, int]]:
+def _box_of(mask: Array) -> Tuple[int, int, int, int] | None:
     """(top, bottom, left, right) of the mask, half open; None when it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):

@@ -34,21 +34,25 @@ def stretch_1(pixels: np.ndarray) -> np.ndarray:
     return table[image]
 
 
-def located_5(pixels: np.ndarray) -> np.ndarray:
+def located_6(pixels: np.ndarray) -> np.ndarray:
     if pixels.shape[:2] == (28, 28):
-        return stretch_1(pixels)
-    row, column, side = locate(pixels, 28)
-    height, width = pixels.shape[:2]
-    part = pixels[max(row, 0) : row + side, max(column, 0) : column + side]
-    beyond = [max(-row, 0), max(row + side - height, 0), max(-column, 0), max(column + side - width, 0)]
-    if side > 84:
-        beyond = [84 * edge // side for edge in beyond]
-        size = (84 - beyond[2] - beyond[3], 84 - beyond[0] - beyond[1])
-        part = cv2.resize(part[:: side // 84], size, interpolation=cv2.INTER_LINEAR)
-    gray = np.pad(to_gray(part), [beyond[:2], beyond[2:]], mode="edge")
-    if side > 84:
-        gray = cv2.resize(gray, (28, 28), interpolation=cv2.INTER_AREA)
-    return stretch_1(gray)
+        far = near = to_gray(pixels)
+    else:
+        row, column, located = locate(pixels, 28)
+        side = round(located * 1.155)
+        row, column = row + (located - side) // 2, column + (located - side) // 2
+        height, width = pixels.shape[:2]
+        part = pixels[max(row, 0) : row + side, max(column, 0) : column + side]
+        beyond = [max(-row, 0), max(row + side - height, 0), max(-column, 0), max(column + side - width, 0)]
+        if side > 112:
+            beyond = [112 * edge // side for edge in beyond]
+            size = (112 - beyond[2] - beyond[3], 112 - beyond[0] - beyond[1])
+            part = cv2.resize(part[:: side // 112], size, interpolation=cv2.INTER_LINEAR)
+        far = np.pad(to_gray(part), [beyond[:2], beyond[2:]], mode="edge")
+        around = len(far) // 8
+        near = far[around : len(far) - around, around : len(far) - around]
+    crops = [cv2.resize(gray, (28, 28), interpolation=cv2.INTER_AREA) for gray in (far, near)]
+    return np.stack([stretch_1(crops[0]), stretch_1(crops[1])[:, ::-1]])
 
 
 def every_so_often(gray: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -91,7 +95,7 @@ def _garment_box(gray: np.ndarray) -> tuple[float, float, float, float]:
     return top, bottom, left, right
 
 
-PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-5": located_5}
+PREPROCESSINGS = {"frame-1": frame_1, "stretch-1": stretch_1, "located-6": located_6}
 
 
 def to_prediction(logits: np.ndarray, output: OutputSpec) -> Prediction:

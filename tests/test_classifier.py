@@ -83,6 +83,18 @@ def test_batches_of_any_size_follow_each_other(contents, tmp_path: Path):
     np.testing.assert_array_equal(classifier.logits(images()[:1]), whole[:1])
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_of_several_crops_the_mean_of_the_logits_counts(runtime: str, contents, keras_logits, tmp_path: Path):
+    classifier = Classifier(write_model(tmp_path, contents["float32"], "float32"), runtime)
+    frames = images()[:18].reshape(6, 3, 28, 28)
+    means = keras_logits[:18].reshape(6, 3, 10).mean(axis=1)
+    np.testing.assert_allclose(classifier.logits(frames), means, atol=1e-4)
+    for frame, logits in zip(frames, means, strict=True):
+        expected = to_prediction(logits, classifier.card.output)
+        np.testing.assert_allclose(classifier(frame).scores, expected.scores, atol=1e-3)
+        np.testing.assert_allclose(classifier(frame[0]).scores, classifier(frame[:1]).scores, atol=1e-6)
+
+
 def refused(path: Path, message: str) -> None:
     """Classifier refuses it with `message`, and so does the command line, which lives to say so."""
     with pytest.raises(ModelError, match=message):

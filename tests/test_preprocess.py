@@ -15,7 +15,7 @@ from device.preprocess import (
     crop_to_multiples,
     cutout_1,
     frame_1,
-    located_5,
+    located_6,
     preprocessing,
     stretch_1,
     to_gray,
@@ -29,7 +29,7 @@ def test_any_frame_gives_28x28_bytes(name: str, height: int, width: int, colour:
     pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     before = pixels.copy()
     image = preprocessing(name)(pixels)
-    assert image.shape == (28, 28)
+    assert image.shape == ((2, 28, 28) if name == "located-6" else (28, 28))
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(pixels, before)  # the frame belongs to the camera
 
@@ -111,10 +111,10 @@ def test_a_far_garment_is_seen_nearly_as_large_as_a_near_one():
     def dark_share(image: np.ndarray) -> float:
         return float((image < 100).mean())
 
-    assert dark_share(located_5(frame(0.45))) > 2 * dark_share(stretch_1(frame(0.45)))
-    located = dark_share(located_5(frame(0.8))) / dark_share(located_5(frame(0.45)))
     whole = dark_share(stretch_1(frame(0.8))) / dark_share(stretch_1(frame(0.45)))
-    assert located < 0.75 * whole  # the margin around the box keeps it from being 1
+    for near, far in zip(located_6(frame(0.8)), located_6(frame(0.45)), strict=True):
+        assert dark_share(far) > 1.5 * dark_share(stretch_1(frame(0.45)))
+        assert dark_share(near) / dark_share(far) < 0.75 * whole  # the margin around the box keeps it from being 1
 
 
 def test_nothing_is_located_in_an_empty_frame():
@@ -130,10 +130,28 @@ def test_of_a_garment_that_fills_a_tall_frame_both_ends_are_seen():
     pixels[30:610, 140:340] = 120
     pixels[30:100, 140:340] = 20  # the collar
     pixels[540:610, 140:340] = 60  # the hem
-    seen = located_5(pixels)
-    assert seen[1, 14] < 40, "the collar"
-    assert 40 < seen[26, 14] < 100, "the hem"
-    np.testing.assert_array_equal(seen[:, 0], seen[:, 2])  # beyond the frame its edge goes on
+    far, _ = located_6(pixels)
+    assert far[3, 14] < 40, "the collar"
+    assert 40 < far[24, 14] < 100, "the hem"
+    np.testing.assert_array_equal(far[:, 0], far[:, 3])  # beyond the frame its edge goes on
+
+
+def test_nearer_is_the_middle_of_farther_and_mirrored():
+    pixels = np.full((480, 640), 230, np.uint8)
+    pixels[140:340, 220:330] = 40
+    pixels[140:340, 330:420] = 120
+    far, near = located_6(pixels)
+    wide, wider = ((crop[14] < 200).sum() for crop in (far, near))
+    assert wider == pytest.approx(wide * 4 / 3, abs=1.5)
+    assert far[14, 8] < 40 < far[14, 20] < 200, "the dark half is left"
+    assert near[14, 20] < 40 < near[14, 8] < 200, "and right in a mirror"
+
+
+def test_an_image_of_28x28_is_asked_as_it_is_and_mirrored(garments):
+    for _, image in garments[::20]:
+        seen, mirrored = located_6(image)
+        np.testing.assert_array_equal(seen, stretch_1(image))
+        np.testing.assert_array_equal(mirrored, seen[:, ::-1])
 
 
 def test_colour_and_its_luma_are_the_same_frame():

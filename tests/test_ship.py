@@ -20,7 +20,7 @@ folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)
 some = lambda n: Split(rng.integers(0, 256, (n, 28, 28), np.uint8), rng.integers(0, 10, n))
 splits = Splits(some(80), some(20), some(60))
-seen = Validation(rng.integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 11)
+seen = Validation(rng.integers(0, 256, (40, 2, 28, 28), np.uint8), np.arange(40) % 11)
 ranges = splits.train.images[:20]
 keras.utils.set_random_seed(1)
 ship(tiny(), ranges, seen, splits, "a recipe", seed=1, path=folder / "validated" / "tiny.tflite", run=folder)

@@ -38,8 +38,8 @@ def test_a_page_gets_the_newest_frame_what_the_model_saw_and_the_scores():
     assert (state["source"], state["model"], state["truth"]) == ("a camera", "a model", "Coat")
     assert state["best"] == state["label"]
     assert state["scores"] == {label: pytest.approx(0.82 if i == shown else 0.02) for i, label in enumerate(LABELS)}
-    assert pictures[:784] == result().image.tobytes()
-    frame = cv2.imdecode(np.frombuffer(pictures[784:], np.uint8), cv2.IMREAD_COLOR)
+    assert pictures[:785] == b"\x01" + result().image.tobytes()
+    frame = cv2.imdecode(np.frombuffer(pictures[785:], np.uint8), cv2.IMREAD_COLOR)
     assert frame.shape == (60, 80, 3)
     assert round(float(frame.mean())) % 10 == shown  # Picture and scores are of one frame.
 
@@ -53,7 +53,7 @@ def test_large_frames_are_sent_small_and_gray_ones_work(shape: tuple[int, ...], 
         wait_until(lambda: view.watched)
         view(answer)
         _, pictures = read_picture(looking)
-    assert cv2.imdecode(np.frombuffer(pictures[784:], np.uint8), cv2.IMREAD_UNCHANGED).shape[:2] == expected
+    assert cv2.imdecode(np.frombuffer(pictures[785:], np.uint8), cv2.IMREAD_UNCHANGED).shape[:2] == expected
 
 
 def test_nothing_is_encoded_or_kept_while_nobody_looks():

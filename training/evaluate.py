@@ -27,6 +27,7 @@ from device.errors import GarmentcamError
 from device.images import read_image
 from device.labels import LABELS
 from device.machine import machine_name
+from device.picture import beside
 from device.preprocess import preprocessing
 from training.calibration import accuracy_and_recall, calibration_error
 from training.clips import Steadiness, steadiness
@@ -42,8 +43,8 @@ _CLIPS = 60
 class Answers(NamedTuple):
     """What the board says of n images.
 
-    seen: uint8 (n, 28, 28), what the model saw. scores: float32 (n, 10). confidence: float (n,), what the decision
-    looks at. truth: index into TARGETS, (n,).
+    seen: uint8 (n, 28, 28) or (n, k, 28, 28), what the model saw. scores: float32 (n, 10). confidence: float (n,), what
+    the decision looks at. truth: index into TARGETS, (n,).
     """
 
     seen: Array
@@ -167,7 +168,7 @@ def write_report(found: Evaluation, title: str, photos: Sequence[Photo], folder:
         shown = chosen[clean.right[chosen] == wanted][:40]
         plots.pairs(
             folder / f"{name}.jpg",
-            [(read_image(scored[n].path)[..., ::-1], clean.seen[n]) for n in shown],
+            [(read_image(scored[n].path)[..., ::-1], beside(clean.seen[n])) for n in shown],
             [f"{TARGETS[clean.truth[n]]}" + ("" if wanted else f" → {LABELS[clean.best[n]]}") for n in shown],
         )
     rows = [[name, f"{value:.3f}"] for name, value in figures(found).items()]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from device.arrays import Array
-from device.classifier import Classifier
+from device.classifier import Classifier, mean_of_crops
 from device.errors import ModelError
 from device.runtime import installed_runtimes
 
@@ -40,13 +40,17 @@ class Answer(NamedTuple):
 def runtimes_that_run(model_path: Path, images: Array) -> list[str]:
     """Packages of the runtimes that load the model, run it on `images` and agree.
 
-    images: uint8, shape (n, 28, 28). Raises ModelError when an installed runtime does not, or none is installed.
+    images: uint8, shape (n, 28, 28) or (n, k, 28, 28). Raises ModelError when an installed runtime does not, or none
+    is installed.
     """
     return [answer.package for answer in ask_all(model_path, images)]
 
 
 def ask_all(model_path: Path, images: Array, timed: int = 0) -> list[Answer]:
-    """Every installed runtime's answer, the board's first choice first, once all agree. Arguments as `ask`."""
+    """Every installed runtime's answer, the board's first choice first, once all agree. Arguments as `ask`.
+
+    Of several crops of one frame, (n, k, 28, 28), the answer is the mean, as the board's is.
+    """
     answers = [ask(model_path, runtime, images, timed) for runtime in installed_runtimes()]
     if not answers:
         raise ModelError(f"{model_path}: no runtime to try it in; install {' or '.join(PACKAGES.values())}")
@@ -55,6 +59,9 @@ def ask_all(model_path: Path, images: Array, timed: int = 0) -> list[Answer]:
     # dynamic range, a hundredth of what the activations span. A kernel that is wrong is off by far more.
     step = float(np.diff(np.unique(first.logits)).min(initial=np.inf))
     tolerance = max(4.5 * step if np.isfinite(step) else 0.0, 0.01 * float(np.ptp(first.logits)))
+    if images.ndim == 4:
+        answers = [answer._replace(logits=mean_of_crops(answer.logits, images.shape[1])) for answer in answers]
+        first = answers[0]
     for answer in answers:
         difference = float(np.abs(answer.logits - first.logits).max())
         if not difference <= tolerance:  # also where it is nan
@@ -68,7 +75,8 @@ def ask_all(model_path: Path, images: Array, timed: int = 0) -> list[Answer]:
 def ask(model_path: Path, runtime: str, images: Array, timed: int = 0) -> Answer:
     """One runtime's answer, from a child process. Raises ModelError, also when the child crashes.
 
-    images: uint8, shape (n, 28, 28), all in one invoke. timed: so many of them are also timed one by one.
+    images: uint8, shape (n, 28, 28) or (n, k, 28, 28), of which every crop is answered by itself: logits (n * k, 10).
+    timed: so many of them are also timed one by one.
     """
     with tempfile.TemporaryDirectory() as folder:
         images_path, answer_path = Path(folder, "images.npy"), Path(folder, "answer.npz")
@@ -91,7 +99,7 @@ def main(runtime: str, model_path: str, images_path: str, answer_path: str, time
     try:
         classifier = Classifier(Path(model_path), runtime)
         times_ns = [_time(classifier, image) for image in images[: int(timed)]]
-        logits = classifier.logits(images).astype(np.float32)
+        logits = classifier.logits(images.reshape(-1, *images.shape[-2:])).astype(np.float32)
         if not np.isfinite(logits).all():
             raise ModelError("gives logits that are not finite numbers")
     except ModelError as error:
@@ -103,7 +111,7 @@ def main(runtime: str, model_path: str, images_path: str, answer_path: str, time
 
 
 def _time(classifier: Classifier, image: Array) -> int:
-    """Monotonic nanoseconds of one image: uint8, shape (28, 28)."""
+    """Monotonic nanoseconds of one image: uint8, shape (28, 28), or of its crops, (k, 28, 28)."""
     start = time.monotonic_ns()
     classifier(image)
     return time.monotonic_ns() - start

@@ -55,7 +55,6 @@ def answers(
 
     from training.export import export
     from training.gate import ask_all
-    from training.model import mirrored
     from training.student import joined
 
     known_targets = np.load(run / "targets.npy")
@@ -70,7 +69,7 @@ def answers(
         knows_more = go_on(
             student, lessons, splits.train, seen, name, config, folder / HALVES / str(number) / "student.npz"
         )
-        exported = export(mirrored(knows_more), "int8", part / f"{name}.tflite", card, ranges)
+        exported = export(knows_more, "int8", part / f"{name}.tflite", card, ranges)
         before, after = (ask_all(path, seen.images)[0].logits.argmax(axis=1) for path in (validated, exported.path))
         found.append((seen.truth, before, after))
     truth, before, after = (np.concatenate(part) for part in zip(*found, strict=True))

@@ -126,7 +126,9 @@ def bars(path: Path, values: Mapping[str, float], xlabel: str) -> None:
 def pairs(path: Path, images: Sequence[tuple[Array, Array]], titles: Sequence[str], columns: int = 8) -> None:
     """Photographs (R,G,B) with, to the right of each, what the model saw (gray)."""
     rows = max(1, -(-len(images) // columns))
-    figure, axes = plt.subplots(rows, 2 * columns, figsize=(1.7 * columns, 1.1 * rows), layout="constrained")
+    figure, axes = plt.subplots(
+        rows, 2 * columns, figsize=(2.1 * columns, 1.1 * rows), width_ratios=[1, 1.8] * columns, layout="constrained"
+    )
     for axis in np.ravel(axes):
         axis.set_axis_off()
     for number, ((photo, seen), title) in enumerate(zip(images, titles, strict=True)):

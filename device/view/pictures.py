@@ -21,9 +21,12 @@ class Pictures:
         self._bytes = b""
 
     def __call__(self, result: Result) -> bytes:
-        """What the model saw (784 gray bytes, row by row), then the frame as JPEG, at most 640 pixels wide."""
+        """What the model saw, then the frame as JPEG, at most 640 pixels wide.
+
+        What it saw is a byte that tells how many images, and 784 gray bytes for each, row by row.
+        """
         if result is not self._result:
-            self._bytes = result.image.tobytes() + _jpeg(result)
+            self._bytes = bytes([result.image.size // 784]) + result.image.tobytes() + _jpeg(result)
             self._result = result
             self.encoded += 1
         return self._bytes

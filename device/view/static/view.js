@@ -1,7 +1,7 @@
 "use strict";
 
-// One WebSocket brings everything. A message is a line of JSON, then nothing or 784 gray bytes and a JPEG. The next
-// message comes only after "next" was sent, so a slow device gets fewer pictures, not late ones.
+// One WebSocket brings everything. A message is a line of JSON, then nothing or a byte that tells how many images the
+// model saw, 784 gray bytes for each, and a JPEG. The next message comes only after "next" was sent, so a slow device gets fewer pictures, not late ones.
 
 const SIDE = 28;
 const SILENT_MS = 4000;  // The server says something each second.
@@ -54,9 +54,10 @@ async function show(bytes) {
   const pictures = bytes.subarray(end + 1);
   if (pictures.length) {
     // Decode first: then all that is drawn below appears at once.
-    const jpeg = new Blob([pictures.subarray(SIDE * SIDE)], { type: "image/jpeg" });
+    const seenEnd = 1 + pictures[0] * SIDE * SIDE;
+    const jpeg = new Blob([pictures.subarray(seenEnd)], { type: "image/jpeg" });
     drawPicture(await createImageBitmap(jpeg));
-    drawSeen(pictures.subarray(0, SIDE * SIDE));
+    drawSeen(pictures.subarray(1, seenEnd), pictures[0]);
   }
   text("source", `${news.source} · model ${news.model}`);
   showAnswer(news);
@@ -96,11 +97,16 @@ function drawPicture(image) {
   image.close();
 }
 
-function drawSeen(gray) {
-  const context = byId("seen").getContext("2d");
-  const image = context.createImageData(SIDE, SIDE);
-  gray.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
-  context.putImageData(image, 0, 0);
+function drawSeen(gray, count) {
+  const canvas = byId("seen");
+  if (canvas.width !== count * SIDE) canvas.width = count * SIDE;
+  const context = canvas.getContext("2d");
+  for (let n = 0; n < count; n++) {
+    const image = context.createImageData(SIDE, SIDE);
+    const one = gray.subarray(n * SIDE * SIDE, (n + 1) * SIDE * SIDE);
+    one.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
+    context.putImageData(image, n * SIDE, 0);
+  }
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;

@@ -116,8 +116,8 @@ def _remarks(measured: Dict[str, Any]) -> List[str]:
         )
     lines.append("- The recipes squash the whole frame; ours looks for the garment first. All use the shipped model.")
     lines.append(
-        "- `floor` is one read of the gray plane (`cv2.mean`), then a bare `invoke()`, timed as one, of both crops of a "
-        "frame in one call, as ours; the recipes ask of one image."
+        "- `floor` is one read of the gray plane (`cv2.mean`), then a bare `invoke()` of both crops of a frame, as "
+        "ours, timed as one; the recipes ask of one image."
     )
     lines.append(
         "- `as meant`: on so many of the 40 frames the recipe's answer is a best one by our classifier of its 28x28."

@@ -75,3 +75,29 @@ def test_killed_it_goes_on_and_ends_with_the_same_weights(whole: Path, tmp_path:
     with np.load(whole / "weights.npz") as expected, np.load(weights) as found:
         for name in expected.files:
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+LESSONS = """
+import numpy as np
+from training.photos import FOOTWEAR, TARGETS
+from training.student import lessons
+
+grays = np.zeros((2, 72, 72), np.uint8)
+logits = np.zeros((2, 11), np.float32)
+logits[0, TARGETS.index("Coat")] = 9  # it takes a shirt for a coat
+logits[1, TARGETS.index("Sneaker")] = 9
+taught = lessons(grays, logits).wanted
+np.testing.assert_allclose(taught.sum(axis=1), 1, rtol=1e-5)
+assert taught[0, TARGETS.index("Coat")] > 0.99, "what the teacher learnt it knows best"
+
+targets = np.array([TARGETS.index("Shirt"), TARGETS.index(FOOTWEAR)])
+both = lessons(grays, logits, targets).wanted
+np.testing.assert_allclose(both.sum(axis=1), 1, rtol=1e-5)
+shirt, coat = (both[0, TARGETS.index(name)] for name in ("Shirt", "Coat"))
+assert 0.45 < coat < 0.55 and 0.45 < shirt < 0.55, "half the label, half the teacher"
+assert both[1, TARGETS.index("Sneaker")] > 0.9, "a shoe of unknown kind is what the teacher takes it for"
+"""
+
+
+def test_the_label_counts_where_the_teacher_has_not_learnt():
+    assert subprocess.run([sys.executable, "-c", LESSONS], cwd=ROOT, check=False).returncode == 0

@@ -35,7 +35,7 @@ class CameraRecipe(msgspec.Struct, frozen=True):
     """The model that ships, `make train`: how long the teacher and the student train, and then with everybody."""
 
     teacher_passes: Annotated[float, Meta(gt=0, le=100)] = 1.0
-    student_steps: Count = 10000
+    student_steps: Count = 12000
     everybody_steps: Count = 3000
 
 

@@ -89,7 +89,8 @@ def finetune(
     if not new_training:
         raise DataError(f"{len(new)} photograph(s) are too few to train on; expected at least two")
     folder = student_folder(run, "camera", config)
-    known, later = _previous(run, folder), _previous(run / HELD_OUT, folder / HELD_OUT)
+    known = _previous(run, folder)
+    later = _previous(run / HELD_OUT, folder / HELD_OUT, learnt=False)
     claim(run, old, config)
     old_seen, new_seen = see(old_held_out), see(new_held_out) if new_held_out else None
 
@@ -128,15 +129,19 @@ def finetune(
     return outcome
 
 
-def _previous(run: Path, folder: Path) -> Lessons:
-    """What `make train` taught from the views in `run`, whose copies lie in `folder`. Raises DataError."""
+def _previous(run: Path, folder: Path, *, learnt: bool = True) -> Lessons:
+    """What `make train` taught from the views in `run`, whose copies lie in `folder`. Raises DataError.
+
+    learnt: by the teacher.
+    """
     from training.student import lessons
 
-    files = [folder / "grays.npy", run / "targets.npy", run / "teacher-logits.npy"]
+    files = [folder / "grays.npy", run / "teacher-logits.npy", run / "targets.npy"]
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: missing; fine-tuning goes on from a training of yours: run `make train` first")
-    return lessons(*(np.load(file) for file in files))
+    grays, logits, targets = (np.load(file) for file in files)
+    return lessons(grays, logits, None if learnt else targets)
 
 
 def _load(folder: Path, result: str) -> Any:

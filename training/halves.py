@@ -63,7 +63,8 @@ def answers(
     ranges, card = int8_ranges(known.grays, splits, config.seed), read_card(card_path(validated))
     found = []
     for number, part in enumerate(parts):
-        lessons = joined(known, taught(part, folder / HALVES / str(number), targets[number], teacher))
+        unlearnt = taught(part, folder / HALVES / str(number), targets[number], teacher, learnt=False)
+        lessons = joined(known, unlearnt)
         seen = see(halves[1 - number])
         student = keras.models.load_model(folder / f"{STUDENT}.keras", compile=False)
         knows_more = go_on(

@@ -50,7 +50,7 @@ def camera() -> keras.Model:
     for channels in (32, 44):
         features = _convolution(features, channels, stride=2)
         features = _residual(_residual(features, channels, 1), channels, 1)
-    features = keras.layers.Dropout(0.1)(keras.layers.GlobalAveragePooling2D()(features))
+    features = keras.layers.GlobalAveragePooling2D()(features)
     return keras.Model(inputs, keras.layers.Dense(len(LABELS))(features), name="camera")
 
 

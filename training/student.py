@@ -36,8 +36,8 @@ ROOM_PX = 8
 BATCH_SIZE = 256
 _FASHION_SHARE = 0.33
 _BLOCK_STEPS = 150
-_TEACHER_SHARE = 0.5
-_TEACHER_TEMPERATURE = 1.5
+_LABEL_SHARE = 0.5
+"""Of the lessons from photographs that the teacher has not learnt."""
 _SMOOTHING = 0.05
 _AVERAGE = 0.998
 _WEIGHT_DECAY = 2e-3
@@ -74,15 +74,21 @@ class Lessons(NamedTuple):
     wanted: Array
 
 
-def lessons(grays: Array, targets: Array, teacher_logits: Array) -> Lessons:
-    """Half the teacher's softened answer, half the label; shoes of unknown kind are split as the teacher would."""
-    taught = _softmax(teacher_logits / _TEACHER_TEMPERATURE)
+def lessons(grays: Array, teacher_logits: Array, targets: Array | None = None) -> Lessons:
+    """The teacher's answers as they are: half the label and softened ones taught less (docs/tried.md).
+
+    targets: of photographs that the teacher has not learnt; half of their lesson is the label, which it might miss.
+    Shoes of unknown kind are split as the teacher would.
+    """
+    taught = _softmax(teacher_logits)
+    if targets is None:
+        return Lessons(grays, taught.astype(np.float32))
     labelled = allowed_classes()[targets]
     unknown = targets == TARGETS.index(FOOTWEAR)
     labelled[unknown] *= taught[unknown]
     labelled /= labelled.sum(axis=1, keepdims=True) + 1e-9
     smooth = (1 - _SMOOTHING) * labelled + _SMOOTHING / CLASSES
-    return Lessons(grays, (_TEACHER_SHARE * taught + (1 - _TEACHER_SHARE) * smooth).astype(np.float32))
+    return Lessons(grays, (_LABEL_SHARE * smooth + (1 - _LABEL_SHARE) * taught).astype(np.float32))
 
 
 def joined(*lessons: Lessons) -> Lessons:
@@ -189,7 +195,7 @@ def _block(
 
 def _jitter(rng: np.random.Generator, gray: Array) -> Array:
     """A little more geometry and light than the view has. uint8, shape (56, 56)."""
-    angle, zoom, aspect = np.deg2rad(rng.normal(0, 4)), np.exp(rng.normal(0, 0.06)), np.exp(rng.normal(0, 0.03))
+    angle, zoom, aspect = np.deg2rad(rng.normal(0, 4)), np.exp(rng.normal(0, 0.10)), np.exp(rng.normal(0, 0.03))
     mirror = -1 if rng.random() < 0.5 else 1
     cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
     turn = np.array([[cosine * mirror * aspect, -sine], [sine * mirror, cosine / aspect]])

@@ -95,7 +95,7 @@ def train(
     keras.utils.set_random_seed(seed)
     student = learn(ZOO[name](), known, fashion, seen, seed=seed, steps=steps, file=folder / f"{STUDENT}.npz")
     measured = ship(student, ranges, seen, splits, recipe, seed=seed, path=validated, run=run)
-    later = taught(run / HELD_OUT, folder / HELD_OUT, later_targets, teacher)
+    later = taught(run / HELD_OUT, folder / HELD_OUT, later_targets, teacher, learnt=False)
     everybody = go_on(student, joined(known, later), fashion, seen, name, config, folder / f"{EVERYBODY}.npz")
     figures = ship_everybody(everybody, ranges, splits, validated=validated, path=models / "model.tflite")
     (folder / "train.json").write_text(json.dumps({**measured, **figures}, indent=1) + "\n")
@@ -147,8 +147,8 @@ def go_on(
     return learn(student, lessons, fashion, seen, file=file, **how)
 
 
-def taught(run: Path, folder: Path, targets: Array, teacher: Callable[[], Any]) -> Lessons:
-    """What a student learns from the views in `run`. folder: where its copies of them lie."""
+def taught(run: Path, folder: Path, targets: Array, teacher: Callable[[], Any], *, learnt: bool = True) -> Lessons:
+    """What a student learns from the views in `run`. folder: where its copies of them lie. learnt: by the teacher."""
     from training.student import lessons
     from training.teacher import label_views
 
@@ -156,7 +156,7 @@ def taught(run: Path, folder: Path, targets: Array, teacher: Callable[[], Any]) 
     np.save(run / "targets.npy", targets)
     logits = _once(run / "teacher-logits.npy", lambda: label_views(teacher(), views))
     grays = _once(folder / "grays.npy", lambda: _shrink_views(views, np.load(run / "aspects.npy")))
-    return lessons(grays, targets, logits)
+    return lessons(grays, logits, None if learnt else targets)
 
 
 def student_folder(run: Path, name: str, config: TrainingConfig) -> Path:

@@ -24,7 +24,7 @@ from device.decision import Decision
 from device.errors import GarmentcamError
 from device.gray import passing_samples
 from device.machine import machine_name
-from device.preprocess import SIDE_PX, crops_of, farther_square, nearer, passing_square, preprocessing
+from device.preprocess import both_shrunk, crops_of, farther_square, nearer, passing_square, preprocessing
 
 _TIMES = 1200
 
@@ -57,7 +57,7 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
             _us(farther_square, frames, times) - _us(locate._small, frames, times) - box,
         )
         yield "square to 112x112, the edge going on", kind, _us(lambda square: passing_square(*square), squares, times)
-        smaller = _us(lambda pair: [_averaged(each) for each in pair], both, times)
+        smaller = _us(lambda pair: both_shrunk(*pair), both, times)
         yield "112x112 and 84x84 to 28x28", kind, smaller
         yield "contrast of both", kind, _us(lambda pair: crops_of(*pair), both, times) - smaller
         yield "all of the preprocessing", kind, _us(preprocess, frames, times)
@@ -70,10 +70,6 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
     yield "tensors in and out", "", _us(classifier, images, times) - invoke - scores
     yield "logits to scores", "", scores
     yield "decision", "", _us(lambda prediction: decision(prediction, time.monotonic_ns()), predictions, times)
-
-
-def _averaged(square: Array) -> Array:
-    return cv2.resize(square, (SIDE_PX, SIDE_PX), None, 0, 0, cv2.INTER_AREA)
 
 
 def _us(step: Callable[[Any], object], given: Sequence[Any] | Array, times: int) -> float:

@@ -49,8 +49,8 @@ def draw_result(result: Result) -> Array:
 
 
 def beside(image: Array) -> Array:
-    """What a model saw, for people: uint8 (28, 28), or crops (k, 28, 28) -> (28, 28 * k), one beside the other."""
-    return image if image.ndim == 2 else np.hstack(list(image))
+    """What a model saw, for people: uint8 (28, 28), or crops (k, 28, 28) -> (28, 29 * k - 1), a line between them."""
+    return image if image.ndim == 2 else np.hstack(list(np.pad(image, ((0, 0), (0, 0), (0, 1)))))[:, :-1]
 
 
 def _text(image: Array, text: str, at: tuple[int, int], scale: float) -> None:

@@ -51,8 +51,12 @@ def located_6(pixels: np.ndarray) -> np.ndarray:
         far = np.pad(to_gray(part), [beyond[:2], beyond[2:]], mode="edge")
         around = len(far) // 8
         near = far[around : len(far) - around, around : len(far) - around]
-    crops = [cv2.resize(gray, (28, 28), interpolation=cv2.INTER_AREA) for gray in (far, near)]
-    return np.stack([stretch_1(crops[0]), stretch_1(crops[1])[:, ::-1]])
+    smaller = cv2.resize(far, (56, 56), interpolation=cv2.INTER_AREA) if len(far) == 112 else far
+    crops = [cv2.resize(gray, (28, 28), interpolation=cv2.INTER_AREA) for gray in (smaller, near)]
+    ordered = np.sort(crops[0], axis=None)
+    low, high = int(ordered[15]), int(ordered[768])
+    table = np.clip((np.arange(256) - low) * (255 / max(high - low, 48)), 0, 255).astype(np.uint8)
+    return np.stack([table[crops[0]], table[crops[1]][:, ::-1]])
 
 
 def every_so_often(gray: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -99,13 +99,14 @@ function drawPicture(image) {
 
 function drawSeen(gray, count) {
   const canvas = byId("seen");
-  if (canvas.width !== count * SIDE) canvas.width = count * SIDE;
+  const width = count * (SIDE + 1) - 1;  // A line between them.
+  if (canvas.width !== width) canvas.width = width;
   const context = canvas.getContext("2d");
   for (let n = 0; n < count; n++) {
     const image = context.createImageData(SIDE, SIDE);
     const one = gray.subarray(n * SIDE * SIDE, (n + 1) * SIDE * SIDE);
     one.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
-    context.putImageData(image, n * SIDE, 0);
+    context.putImageData(image, n * (SIDE + 1), 0);
   }
 }
 

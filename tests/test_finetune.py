@@ -25,10 +25,12 @@ def test_what_make_train_left_is_read(tmp_path: Path) -> None:
     (tmp_path / "student").mkdir()
     np.save(tmp_path / "student" / "grays.npy", np.zeros((2, 72, 72), np.uint8))
     np.save(tmp_path / "targets.npy", np.array([3, 7]))
-    np.save(tmp_path / "teacher-logits.npy", np.zeros((2, 11), np.float32))
+    np.save(tmp_path / "teacher-logits.npy", np.eye(11, dtype=np.float32)[[4, 5]])
     found = _previous(tmp_path, tmp_path / "student")
     assert found.grays.shape == (2, 72, 72)
-    assert found.wanted.argmax(axis=1).tolist() == [3, 7]
+    assert found.wanted.argmax(axis=1).tolist() == [4, 5], "what the teacher has learnt it says itself"
+    unlearnt = _previous(tmp_path, tmp_path / "student", learnt=False)
+    assert unlearnt.wanted.argmax(axis=1).tolist() == [3, 7], "of what it has not learnt the label counts"
 
 
 def test_new_photographs_are_a_quarter_of_the_lessons_however_few(tmp_path: Path) -> None:

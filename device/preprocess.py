@@ -101,11 +101,12 @@ def _stretching(width: int) -> Array:
 
 
 def located_6(pixels: Array) -> Array:
-    """`stretch_1` of the square that holds the garment, from a little farther and, mirrored, from a little nearer.
+    """The square that holds the garment, from a little farther and, mirrored, from a little nearer.
 
-    The model is asked of both: it errs less alike in them than in an image and its mirror image (docs/tried.md). Their
-    sides are as 4 to 3, so that one picture of 112x112 is the source of both: all of it averaged by fours, its middle
-    84x84 by threes. An image of 28x28 is taken as it is, and mirrored.
+    Stretched as in `stretch_1`, both by the contrast of the farther one. The model is asked of both: it errs less alike
+    in them than in an image and its mirror image (docs/tried.md). Their sides are as 4 to 3, so that one picture of
+    112x112 is the source of both: all of it averaged by fours, its middle 84x84 by threes. An image of 28x28 is taken
+    as it is, and mirrored.
     Returns uint8, shape (2, 28, 28), natural polarity.
     """
     if pixels.shape[:2] == (SIDE_PX, SIDE_PX):

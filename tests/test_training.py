@@ -122,6 +122,25 @@ def test_the_gate_refuses_what_does_not_run(exported, tmp_path: Path):
         runtimes_that_run(path, np.zeros((2, 28, 28), np.uint8))
 
 
+def test_the_gate_asks_of_each_crop_what_it_asks_of_an_image(monkeypatch: pytest.MonkeyPatch):
+    """Of two crops the mean is the answer; errors that cancel in it are errors still."""
+    from training import gate
+
+    steps = np.random.default_rng(0).integers(-100, 100, (6, 10)).astype(np.float32)
+
+    def asked(error: float) -> np.ndarray:
+        other = steps.copy()
+        other[:2, 0] += (error, -error)
+        logits = {"litert": steps, "tflite-runtime": other}
+        monkeypatch.setattr(gate, "installed_runtimes", lambda: list(logits))
+        monkeypatch.setattr(gate, "ask", lambda _, runtime, *__: gate.Answer(runtime, logits[runtime], np.nan))
+        return gate.ask_all(Path("model.tflite"), np.zeros((3, 2, 28, 28), np.uint8))[0].logits
+
+    np.testing.assert_allclose(asked(4), steps.reshape(3, 2, 10).mean(axis=1))
+    with pytest.raises(ModelError, match="differ by 5"):
+        asked(5)
+
+
 def test_the_committed_config_shows_the_training_defaults():
     assert load_training_config(ROOT / "config.yaml") == TrainingConfig()
     text = (ROOT / "config.yaml").read_text()

@@ -49,7 +49,7 @@ def runtimes_that_run(model_path: Path, images: Array) -> list[str]:
 def ask_all(model_path: Path, images: Array, timed: int = 0) -> list[Answer]:
     """Every installed runtime's answer, the board's first choice first, once all agree. Arguments as `ask`.
 
-    Of several crops of one frame, (n, k, 28, 28), the answer is the mean, as the board's is.
+    They must agree on every image. Of several crops of one frame, (n, k, 28, 28), the answer is the mean, as on boards.
     """
     answers = [ask(model_path, runtime, images, timed) for runtime in installed_runtimes()]
     if not answers:
@@ -59,9 +59,6 @@ def ask_all(model_path: Path, images: Array, timed: int = 0) -> list[Answer]:
     # dynamic range, a hundredth of what the activations span. A kernel that is wrong is off by far more.
     step = float(np.diff(np.unique(first.logits)).min(initial=np.inf))
     tolerance = max(4.5 * step if np.isfinite(step) else 0.0, 0.01 * float(np.ptp(first.logits)))
-    if images.ndim == 4:
-        answers = [answer._replace(logits=mean_of_crops(answer.logits, images.shape[1])) for answer in answers]
-        first = answers[0]
     for answer in answers:
         difference = float(np.abs(answer.logits - first.logits).max())
         if not difference <= tolerance:  # also where it is nan
@@ -69,7 +66,9 @@ def ask_all(model_path: Path, images: Array, timed: int = 0) -> list[Answer]:
                 f"{model_path}: {answer.package} and {first.package} differ by {difference:.3g} in a logit, "
                 f"expected at most {tolerance:.3g}: do not ship it"
             )
-    return answers
+    if images.ndim == 3:
+        return answers
+    return [answer._replace(logits=mean_of_crops(answer.logits, images.shape[1])) for answer in answers]
 
 
 def ask(model_path: Path, runtime: str, images: Array, timed: int = 0) -> Answer:

@@ -1,7 +1,8 @@
 "use strict";
 
 // One WebSocket brings everything. A message is a line of JSON, then nothing or a byte that tells how many images the
-// model saw, 784 gray bytes for each, and a JPEG. The next message comes only after "next" was sent, so a slow device gets fewer pictures, not late ones.
+// model saw, 784 gray bytes for each, and a JPEG. The next message comes only after "next" was sent, so a slow device
+// gets fewer pictures, not late ones.
 
 const SIDE = 28;
 const SILENT_MS = 4000;  // The server says something each second.

@@ -62,7 +62,7 @@ def steps(model: Path, times: int = _TIMES) -> Iterator[Step]:
         yield "contrast of both", kind, _us(lambda pair: crops_of(*pair), both, times) - smaller
         yield "all of the preprocessing", kind, _us(preprocess, frames, times)
     predictions = [classifier(image) for image in images]
-    logits = [classifier.logits(image[np.newaxis])[0] for image in images]
+    logits = [classifier.logits(image[np.newaxis])[0].tolist() for image in images]
     invoke = _us(lambda image: classifier._interpreter.invoke(), images, times)
     scores = _us(lambda row: to_prediction(row, classifier.card.output), logits, times)
     yield "floor: bare invoke()", "", invoke

@@ -1,8 +1,9 @@
 """28x28 image, or several of one frame -> Prediction, through whichever runtime is there."""
 
 from math import exp
+from operator import add
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, Iterable, List, Optional, Tuple
 
 import numpy as np
 
@@ -32,17 +33,22 @@ class Classifier:
         self._input, self._output = inputs["index"], outputs["index"]
         self._count, self._shape = 1, self.card.input.shape
         self._pixel_values = _pixel_values(self.card.input, inputs["quantization"])
-        self._output_values = _output_values(self.card.output, outputs["quantization"])
+        quantized = self.card.output.dtype != "float32"
+        scale_and_zero_point: Tuple[float, int] = outputs["quantization"] if quantized else (1.0, 0)
+        self._scale, self._zero_point = scale_and_zero_point
 
     def __call__(self, image: Array) -> Prediction:
         """Classify one frame: uint8, an image of shape (28, 28), or several crops (k, 28, 28), asked at once.
 
         Of crops the mean of their logits counts.
         """
-        if image.ndim == 2:
-            return to_prediction(self._invoke(image, 1)[0], self.card.output)
-        logits = self._invoke(image, len(image))
-        return to_prediction(np.add.reduce(logits) / len(image), self.card.output)
+        # Python's own numbers: for ten of them each of numpy's calls costs more than all of the arithmetic.
+        rows = self._invoke(image, 1 if image.ndim == 2 else len(image)).tolist()
+        total: Iterable[float] = rows[0]
+        for row in rows[1:]:
+            total = map(add, total, row)
+        scale, zero_point = self._scale / len(rows), self._zero_point * len(rows)
+        return to_prediction([(value - zero_point) * scale for value in total], self.card.output)
 
     def logits(self, images: Array) -> Array:
         """Classify many: uint8, shape (n, 28, 28) or (n, k, 28, 28) -> float32 logits, shape (n, 10).
@@ -52,10 +58,14 @@ class Classifier:
         flat = images.reshape(-1, *images.shape[-2:])
         batches = [flat[at : at + BATCH] for at in range(0, len(flat), BATCH)]
         none = np.empty((0, len(LABELS)), np.float32)
-        logits = np.concatenate([none, *(self._invoke(batch, len(batch)) for batch in batches)])
-        return logits if images.ndim == 3 else mean_of_crops(logits, images.shape[1])
+        outputs = np.concatenate([none, *(self._invoke(batch, len(batch)) for batch in batches)])
+        if images.ndim == 4:
+            outputs = mean_of_crops(outputs, images.shape[1])
+        logits: Array = (outputs - np.float32(self._zero_point)) * np.float32(self._scale)
+        return logits
 
     def _invoke(self, images: Array, count: int) -> Array:
+        """What the output tensor holds, shape (count, 10), for so many images."""
         interpreter = self._interpreter
         if count != self._count:
             interpreter.resize_tensor_input(self._input, (count, *self.card.input.shape[1:]), strict=False)
@@ -66,7 +76,7 @@ class Classifier:
         interpreter.set_tensor(self._input, values.reshape(self._shape))
         interpreter.invoke()
         output: Array = interpreter.get_tensor(self._output)
-        return output if self._output_values is None else self._output_values[output]
+        return output
 
 
 def mean_of_crops(logits: Array, crops: int) -> Array:
@@ -75,19 +85,17 @@ def mean_of_crops(logits: Array, crops: int) -> Array:
     return means
 
 
-def to_prediction(logits: Array, output: OutputSpec) -> Prediction:
-    """Ten logits (float32, shape (10,)) -> calibrated scores and the probability of a garment."""
-    # Python's own numbers: for ten of them each of numpy's calls costs more than all of the arithmetic.
-    values = logits.tolist()
-    highest = max(values)
-    exponents = [exp((value - highest) / output.temperature) for value in values]
+def to_prediction(logits: List[float], output: OutputSpec) -> Prediction:
+    """Ten logits -> calibrated scores and the probability of a garment."""
+    highest = max(logits)
+    exponents = [exp((value - highest) / output.temperature) for value in logits]
     total = sum(exponents)
     garment = 1.0
     if output.background:
         # Softmax with an eleventh logit fixed at 0, which is "none of the ten".
-        garments = sum([exp(value - highest) for value in values])
+        garments = sum([exp(value - highest) for value in logits])
         garment = garments / (garments + exp(min(-highest, 700.0)))
-    return Prediction(scores=np.array([one / total for one in exponents], np.float32), garment=garment)
+    return Prediction(np.array([one / total for one in exponents], np.float32), garment)
 
 
 def _pixel_values(spec: InputSpec, quantization: Tuple[float, int]) -> Optional[Array]:
@@ -103,19 +111,6 @@ def _pixel_values(spec: InputSpec, quantization: Tuple[float, int]) -> Optional[
     if spec.dtype == "uint8" and np.array_equal(values, np.arange(256)):
         return None
     return values.astype(spec.dtype)
-
-
-def _output_values(spec: OutputSpec, quantization: Tuple[float, int]) -> Optional[Array]:
-    """A table: the output tensor's value -> logit. float32, shape (256,); None where they are the same.
-
-    Negative values count from its end, as indices do.
-    """
-    if spec.dtype == "float32":
-        return None
-    scale, zero_point = quantization
-    values = np.arange(256).astype(spec.dtype).astype(np.float32)
-    logits: Array = (values - np.float32(zero_point)) * np.float32(scale)
-    return logits
 
 
 def _check_tensors(interpreter: Any, card: ModelCard, where: str) -> Tuple[Any, Any]:

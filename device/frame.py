@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from device.arrays import Array
 from device.labels import LABELS
@@ -36,8 +36,7 @@ class Frame:
     lux: float | None = None
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What the model says of one image.
 
     scores: float32, shape (10,), sums to 1: the probability of each label, given that it is one of the ten.

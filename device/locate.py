@@ -60,15 +60,17 @@ class Square(NamedTuple):
         side = round(self.side * factor)
         return Square(self.row + (self.side - side) // 2, self.column + (self.side - side) // 2, side)
 
-    def inside(self, pixels: Array) -> Array:
-        """What of it is in the frame: a view of `pixels`, uint8 (H, W, 3) or (H, W)."""
-        return pixels[max(self.row, 0) : self.row + self.side, max(self.column, 0) : self.column + self.side]
+    def cut(self, pixels: Array) -> Tuple[Array, Tuple[int, int, int, int]]:
+        """What of it is in the frame, a view of `pixels`, uint8 (H, W, 3) or (H, W), and how far it sticks out.
 
-    def beyond(self, pixels: Array) -> Tuple[int, int, int, int]:
-        """By how many pixels it sticks out at the top, bottom, left and right of the frame."""
+        That is by how many pixels at the top, bottom, left and right.
+        """
+        row, column, side = self
         height, width = pixels.shape[:2]
-        top, left = max(-self.row, 0), max(-self.column, 0)
-        return top, max(self.row + self.side - height, 0), left, max(self.column + self.side - width, 0)
+        bottom, right = row + side, column + side
+        top, left = max(row, 0), max(column, 0)
+        beyond = top - row, max(bottom - height, 0), left - column, max(right - width, 0)
+        return pixels[top:bottom, left:right], beyond
 
 
 def locate(pixels: Array, least_px: int) -> Square:
@@ -137,7 +139,7 @@ def _distances_to_border(small: Array) -> Array:
     borders.sort(axis=1, kind="stable")
     medians = borders[:, _BORDER_PX // 2].tolist()
     # The mean deviation from a median: the brighter half's sum minus the darker half's, over all.
-    halves = cv2.reduce(borders.reshape(8, -1), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().tolist()
+    halves = cv2.reduce(borders.reshape(8, -1), 1, cv2.REDUCE_SUM, None, cv2.CV_32S).ravel().tolist()
     top, bottom, left, right = [
         _DISTANCES[(brighter - darker) // _BORDER_PX, 255 - median : 511 - median]
         for median, darker, brighter in zip(medians, halves[::2], halves[1::2])

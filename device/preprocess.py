@@ -130,7 +130,7 @@ def passing_square(pixels: Array, square: Square) -> Array:
     for photographs of unseen people are as good (docs/tried.md). Colour is shrunk before it becomes gray, so it may
     differ from its own Y plane by a few levels. Returns uint8, shape (n, n), n <= 112.
     """
-    part, beyond = square.inside(pixels), square.beyond(pixels)
+    part, beyond = square.cut(pixels)
     if square.side <= _FAR_PX:
         gray = passing_gray(part)
     else:

@@ -108,7 +108,7 @@ logits = st.lists(st.floats(-90, 90, width=32), min_size=10, max_size=10)
 def test_predictions(values: list[float], background: bool, temperature: float):
     output = OutputSpec("float32", (1, 10), background, temperature)
     row = np.array(values, np.float32)
-    mine, plain = to_prediction(row, output), plain_path.to_prediction(row, output)
+    mine, plain = to_prediction(row.tolist(), output), plain_path.to_prediction(row, output)
     assert mine.scores.dtype == np.float32
     np.testing.assert_array_equal(mine.scores, plain.scores)
     assert mine.garment == pytest.approx(plain.garment, rel=1e-12)

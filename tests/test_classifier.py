@@ -71,7 +71,7 @@ def test_every_input_type_gives_the_logits_of_keras(kind, runtime, contents, ker
     tolerance = 1e-4 if kind == "float32" else 0.12
     np.testing.assert_allclose(classifier.logits(images()), keras_logits, atol=tolerance)
     for image, logits in zip(images(), keras_logits, strict=True):
-        expected = to_prediction(logits, classifier.card.output)
+        expected = to_prediction(logits.tolist(), classifier.card.output)
         np.testing.assert_allclose(classifier(image).scores, expected.scores, atol=0.03)
 
 
@@ -90,7 +90,7 @@ def test_of_several_crops_the_mean_of_the_logits_counts(runtime: str, contents, 
     means = keras_logits[:18].reshape(6, 3, 10).mean(axis=1)
     np.testing.assert_allclose(classifier.logits(frames), means, atol=1e-4)
     for frame, logits in zip(frames, means, strict=True):
-        expected = to_prediction(logits, classifier.card.output)
+        expected = to_prediction(logits.tolist(), classifier.card.output)
         np.testing.assert_allclose(classifier(frame).scores, expected.scores, atol=1e-3)
         np.testing.assert_allclose(classifier(frame[0]).scores, classifier(frame[:1]).scores, atol=1e-6)
 
@@ -160,14 +160,14 @@ def test_tflite_runtime_is_refused_beside_tensorflow(monkeypatch: pytest.MonkeyP
 
 def test_a_background_logit_gives_a_low_confidence_to_low_logits():
     output = OutputSpec("float32", (1, 10), background=True, temperature=2.0)
-    nothing = to_prediction(np.full(10, -6, np.float32), output)
-    garment = to_prediction(np.array([6] + [-2] * 9, np.float32), output)
+    nothing = to_prediction([-6.0] * 10, output)
+    garment = to_prediction([6.0] + [-2.0] * 9, output)
     assert nothing.confidence < 0.01
     assert nothing.scores.sum() == pytest.approx(1)
     assert garment.garment > 0.99
     # scores are tempered, the garment probability is not
     assert garment.score == pytest.approx(np.exp(3) / (np.exp(3) + 9 * np.exp(-1)), rel=1e-5)
-    assert to_prediction(np.array([900] + [0] * 9, np.float32), output).confidence == pytest.approx(1)
+    assert to_prediction([900.0] + [0.0] * 9, output).confidence == pytest.approx(1)
 
 
 def test_the_shipped_model_is_what_its_card_says():

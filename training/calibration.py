@@ -51,9 +51,9 @@ def calibrate(logits: Array, truth: Array, kept_share: float = KEPT_SHARE) -> Ca
     ]
     temperature = float(_TEMPERATURES[int(np.argmin(losses))])
     output = OutputSpec("float32", (1, len(LABELS)), background=True, temperature=temperature)
-    confidence = np.array([to_prediction(row, output).confidence for row in logits])
+    confidence = np.array([to_prediction(row, output).confidence for row in logits.tolist()])
     threshold = float(np.quantile(confidence[right], 1 - kept_share))
-    scores = np.array([to_prediction(row, output).score for row in inside])
+    scores = np.array([to_prediction(row, output).score for row in inside.tolist()])
     error = calibration_error(scores, inside.argmax(axis=1) == labels)
     refused = float((confidence[~garment] < threshold).mean()) if (~garment).any() else float("nan")
     return Calibration(temperature, threshold, error, refused)
@@ -61,7 +61,7 @@ def calibrate(logits: Array, truth: Array, kept_share: float = KEPT_SHARE) -> Ca
 
 def to_scores(logits: Array, temperature: float) -> Array:
     """Ten logits -> ten probabilities, as the device computes them."""
-    return to_prediction(logits, OutputSpec("float32", (1, len(LABELS)), temperature=temperature)).scores
+    return to_prediction(logits.tolist(), OutputSpec("float32", (1, len(LABELS)), temperature=temperature)).scores
 
 
 def calibration_error(scores: Array, right: Array, bins: int = 15) -> float:

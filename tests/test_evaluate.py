@@ -12,10 +12,11 @@ import pytest
 from conftest import SHIPPED_MODEL
 from device.classifier import Classifier
 from training.clips import frames, steadiness
-from training.data import Split
+from training.data import Split, Splits
 from training.evaluate import evaluate, figures, main, robustness, write_report
 from training.photos import TARGETS, Photo
 from training.robustness import SPOILT, moved
+from training.shop import stand_ins
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,15 @@ def shop(garments, tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
 def test_the_shipped_model_knows_product_photographs_and_refuses_empty_frames(shop, garments, tmp_path: Path):
     images = np.array([image for _, image in garments])
     labels = np.array([TARGETS.index(label) for label, _ in garments])
-    found = evaluate(Classifier(SHIPPED_MODEL), shop, Split(images, labels))
+    fashion = Split(images, labels)
+    found = evaluate(Classifier(SHIPPED_MODEL), shop, Splits(fashion, fashion, fashion))
     values = figures(found)
     assert values["50 photographs, accuracy"] > 0.7
     assert values["10 photographs of none of the ten, answered unsure"] > 0.8
     assert values["200 Fashion-MNIST test images, accuracy"] > 0.85
+    shop_figures = [value for name, value in values.items() if "stand-ins for shop pictures" in name]
+    assert len(shop_figures) == 3
+    assert min(shop_figures) > 0.6
     assert values["50 hand-held clips, last answer right"] > 0.6
     assert robustness(found).keys() == SPOILT.keys()
 
@@ -88,9 +93,31 @@ def test_a_clip_moves_and_a_steady_answer_counts_from_when_it_came():
     assert found == (1, 1.0, 1.5, 3 / (3 / 60))
 
 
+def test_stand_ins_for_shop_pictures_are_garments_on_paper(garments):
+    label, image = garments[0]
+    photo = np.full((200, 150, 3), (60, 90, 120), np.uint8)
+    photo[50:150, 40:110] = (200, 180, 30)
+    empty = np.full((200, 150, 3), 90, np.uint8)
+    truth = np.array([TARGETS.index(name) for name in ("T-shirt/top", "Coat", "none")])
+    fashion = Split(image[np.newaxis], np.array([TARGETS.index(label)]))
+    shown = stand_ins([photo, empty, photo], truth, fashion)
+    flat, worn, product = shown.values()
+    assert flat.truth.tolist() == worn.truth.tolist() == [TARGETS.index("T-shirt/top")]  # The empty one has none.
+    assert product.truth.tolist() == fashion.labels.tolist()
+    for stand_in in shown.values():
+        (frame,) = stand_in.images
+        assert frame.shape[:2] == (280, 280)
+        assert frame[[0, 0, -1, -1], [0, -1, 0, -1]].min() > 150
+    cloth, of_the_worn = (np.ptp(stand_in.images[0], axis=2) > 100 for stand_in in (flat, worn))
+    assert cloth.mean() > of_the_worn.mean() > 0.03  # Beside a person it is smaller.
+    back = cv2.resize(product.images[0], (36, 36), interpolation=cv2.INTER_AREA)[4:-4, 4:-4]
+    assert np.corrcoef(back.ravel(), image.ravel())[0, 1] < -0.98
+
+
 def test_wrong_truths_are_counted_as_wrong(shop):
     wrong = [photo._replace(target=(photo.target + 1) % 10) if photo.target < 10 else photo for photo in shop]
-    found = evaluate(Classifier(SHIPPED_MODEL), wrong, Split(np.zeros((1, 28, 28), np.uint8), np.zeros(1, int)))
+    black = Split(np.zeros((1, 28, 28), np.uint8), np.zeros(1, int))
+    found = evaluate(Classifier(SHIPPED_MODEL), wrong, Splits(black, black, black))
     assert figures(found)["50 photographs, accuracy"] < 0.3
 
 

@@ -2,8 +2,8 @@
 
 What ships has learnt from everybody: `make train` leaves what it was before that in runs/camera/validated/, and that
 is the one to evaluate. Photographs of the validation contributors
-(`training.photos.split_by_contributor`), the same photographs spoilt, hand-held clips of them, and Fashion-MNIST's test
-set. Writes reports/evaluate.md with its pictures.
+(`training.photos.split_by_contributor`), the same photographs spoilt, hand-held clips of them, stand-ins for shop
+photographs, and Fashion-MNIST's test set. Writes reports/evaluate.md with its pictures.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from device.preprocess import preprocessing
 from training.calibration import accuracy_and_recall, calibration_error
 from training.clips import Steadiness, steadiness
 from training.config import load_training_config
-from training.data import Split, load_fashion_mnist
+from training.data import Splits, load_fashion_mnist
 from training.photos import FOOTWEAR, NONE, TARGETS, Photo, find_photos, load_photos, split_by_contributor
 from training.robustness import CLEAN, SPOILT
+from training.shop import stand_ins
 
 REPORTS = Path("reports")
 _CLIPS = 60
@@ -69,19 +70,21 @@ class Answers(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """columns: name in SPOILT -> answers to the spoilt photographs. clips: None without photographs.
+    """columns: name in SPOILT -> answers to the spoilt photographs. shop: stand-in -> answers. clips: None without
+    photographs.
 
     all_seen: the model has learnt from all public photographs, so that of those it shows how well it remembers.
     """
 
     columns: Mapping[str, Answers]
+    shop: Mapping[str, Answers]
     fashion: Answers
     clips: Steadiness | None
     unsure_below: float
     all_seen: bool
 
 
-def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Split) -> Evaluation:
+def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Splits) -> Evaluation:
     """Ask the classifier everything. Shoes of unknown kind are left out."""
     scored = [photo for photo in photos if photo.target != TARGETS.index(FOOTWEAR)]
     truth = np.array([photo.target for photo in scored])
@@ -89,6 +92,11 @@ def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Split) ->
     columns = {
         name: ask(classifier, [spoil(each) for each in pixels], truth)
         for name, spoil in tqdm(SPOILT.items(), desc="photographs", unit="column")
+    }
+    shop = {
+        name: ask(classifier, frames.images, frames.truth)
+        for name, frames in stand_ins(pixels, truth, fashion.validation).items()
+        if frames.images
     }
     garments = [number for number, target in enumerate(truth) if target < len(LABELS)]
     filmed = garments[:: max(1, len(garments) // _CLIPS)][:_CLIPS]
@@ -100,8 +108,8 @@ def evaluate(classifier: Classifier, photos: Sequence[Photo], fashion: Split) ->
         lambda: Decision(classifier.card.unsure_below, settings.smoothing_s, settings.hysteresis),
     )
     card = classifier.card
-    answers = ask(classifier, fashion.images, fashion.labels)
-    return Evaluation(columns, answers, clips, card.unsure_below, card.validated_sha256 is not None)
+    answers = ask(classifier, fashion.test.images, fashion.test.labels)
+    return Evaluation(columns, shop, answers, clips, card.unsure_below, card.validated_sha256 is not None)
 
 
 def ask(classifier: Classifier, images: Sequence[Array] | Array, truth: Array) -> Answers:
@@ -135,6 +143,8 @@ def figures(found: Evaluation) -> dict[str, float]:
         f"robustness, accuracy of the worst column ({worst})": losses[worst],
         f"{len(found.fashion.truth):,} Fashion-MNIST test images, accuracy": float(found.fashion.right.mean()),
     }
+    for name, each in found.shop.items():
+        values[f"stand-ins for shop pictures: {len(each.truth):,} {name}, accuracy"] = float(each.right.mean())
     if found.clips:
         values[f"{found.clips.clips} hand-held clips, last answer right"] = found.clips.right_share
         values["the same, seconds to a right and stable label (median)"] = found.clips.seconds_to_right
@@ -202,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_training_config()
         _, held_out = split_by_contributor(load_photos(find_photos(options.photos or config.photos_dir)))
         classifier = Classifier(options.model)
-        found = evaluate(classifier, held_out, load_fashion_mnist(config).test)
+        found = evaluate(classifier, held_out, load_fashion_mnist(config))
         card = classifier.card
         date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         title = f"{card.name} ({card.preprocessing}) in {classifier.runtime}, {machine_name()}, {date}"

@@ -42,7 +42,6 @@ class Classifier:
 
         Of crops the mean of their logits counts.
         """
-        # Python's own numbers: for ten of them each of numpy's calls costs more than all of the arithmetic.
         rows = self._invoke(image, 1 if image.ndim == 2 else len(image)).tolist()
         total: Iterable[float] = rows[0]
         for row in rows[1:]:
@@ -95,7 +94,7 @@ def to_prediction(logits: List[float], output: OutputSpec) -> Prediction:
         # Softmax with an eleventh logit fixed at 0, which is "none of the ten".
         garments = sum([exp(value - highest) for value in logits])
         garment = garments / (garments + exp(min(-highest, 700.0)))
-    return Prediction(np.array([one / total for one in exponents], np.float32), garment)
+    return Prediction(tuple([one / total for one in exponents]), garment)
 
 
 def _pixel_values(spec: InputSpec, quantization: Tuple[float, int]) -> Optional[Array]:

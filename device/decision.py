@@ -26,8 +26,7 @@ class Decision:
 
     def __call__(self, prediction: Prediction, captured_ns: int) -> str:
         """The label to show for a frame captured at `captured_ns` (monotonic), or "unsure"."""
-        # Python's own numbers: for ten of them each of numpy's calls costs more than all of the arithmetic.
-        now = [score * prediction.garment for score in prediction.scores.tolist()]
+        now = [score * prediction.garment for score in prediction.scores]
         if self._average is not None and self._smoothing_ns > 0:
             # The weight follows the time that passed: skipped frames and slow cameras decide as fast.
             keep = exp(-max(0, captured_ns - self._then_ns) / self._smoothing_ns)

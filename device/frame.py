@@ -39,26 +39,27 @@ class Frame:
 class Prediction(NamedTuple):
     """What the model says of one image.
 
-    scores: float32, shape (10,), sums to 1: the probability of each label, given that it is one of the ten.
+    scores: the probability of each of LABELS, given that it is one of the ten; they sum to 1. Python's own numbers: for
+    ten of them each of numpy's calls costs more than all of the arithmetic.
     garment: probability that there is one of the ten at all, 0..1; 1.0 for models that cannot tell.
     """
 
-    scores: Array
+    scores: tuple[float, ...]
     garment: float
 
     @property
     def label(self) -> str:
         """The best of the ten labels, whatever the decision."""
-        return LABELS[int(self.scores.argmax())]
+        return LABELS[self.scores.index(max(self.scores))]
 
     @property
     def score(self) -> float:
         """The probability of `label`, 0..1."""
-        return float(self.scores.max())
+        return max(self.scores)
 
     def by_label(self) -> dict[str, float]:
         """Label -> probability, in the order of LABELS."""
-        return {label: round(float(score), 6) for label, score in zip(LABELS, self.scores)}
+        return {label: round(score, 6) for label, score in zip(LABELS, self.scores)}
 
     @property
     def confidence(self) -> float:

@@ -57,7 +57,7 @@ def timings(total_ns: int, **others: object) -> Timings:
     return Timings(**{**values, **others})
 
 
-_PREDICTION = Prediction(np.full(10, 0.1, np.float32), 1.0)
+_PREDICTION = Prediction((0.1,) * 10, 1.0)
 _IMAGE = np.zeros((28, 28), np.uint8)
 
 

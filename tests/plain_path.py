@@ -109,7 +109,7 @@ def to_prediction(logits: np.ndarray, output: OutputSpec) -> Prediction:
     if output.background:
         total = float(np.logaddexp.reduce(logits))
         garment = 1.0 / (1.0 + float(np.exp(-total)))
-    return Prediction(scores=(exponents / exponents.sum()).astype(np.float32), garment=garment)
+    return Prediction(tuple((exponents / exponents.sum()).tolist()), garment)
 
 
 class Decision:
@@ -122,7 +122,7 @@ class Decision:
         self._shown: int | None = None
 
     def __call__(self, prediction: Prediction, captured_ns: int) -> str:
-        now = prediction.scores.astype(np.float64) * prediction.garment
+        now = np.array(prediction.scores) * prediction.garment
         if self._average is None or self._smoothing_ns == 0:
             self._average = now
         else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from device.decision import Decision
 from device.frame import Prediction
 from device.labels import LABELS
@@ -12,9 +10,9 @@ MS = 1_000_000
 
 
 def prediction(label: str, score: float, garment: float = 1.0) -> Prediction:
-    scores = np.full(10, (1 - score) / 9, np.float32)
+    scores = [(1 - score) / 9] * 10
     scores[LABELS.index(label)] = score
-    return Prediction(scores, garment)
+    return Prediction(tuple(scores), garment)
 
 
 def test_one_frame_is_named_or_unsure_by_its_confidence():

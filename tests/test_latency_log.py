@@ -192,7 +192,7 @@ def test_what_waits_for_a_disk_is_bounded_and_the_rest_counted(tmp_path: Path, h
 @pytest.mark.parametrize("raw_s", [0, 1e9])
 def test_no_frame_allocates_more_than_4_kb_outside_of_preprocessing_and_inference(raw_s: float, tmp_path: Path):
     """All of decision, log, histograms and sinks; the closing of a window, each 30 s, is not every frame."""
-    prediction = Prediction(np.full(10, 0.1, np.float32), 1.0)
+    prediction = Prediction((0.1,) * 10, 1.0)
     decision, score = Decision(0.3, 0.3, 0.15), Score()
     peaks = []
     with LatencyLog(tmp_path, header(), replaced(raw_s=raw_s, flush_s=600)) as log, Progress(0) as progress:

@@ -104,7 +104,7 @@ def test_a_delay_is_attributed_to_the_stage_that_has_it(slowed: str, tmp_path: P
 
         def __call__(self, image: Array) -> Prediction:
             clock.sleep(delays["inference"])
-            return Prediction(np.full(10, 0.1, np.float32), 1.0)
+            return Prediction((0.1,) * 10, 1.0)
 
     def decision(prediction: Prediction, captured_ns: int) -> str:
         clock.sleep(delays["decision"])

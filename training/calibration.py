@@ -61,7 +61,8 @@ def calibrate(logits: Array, truth: Array, kept_share: float = KEPT_SHARE) -> Ca
 
 def to_scores(logits: Array, temperature: float) -> Array:
     """Ten logits -> ten probabilities, as the device computes them."""
-    return to_prediction(logits.tolist(), OutputSpec("float32", (1, len(LABELS)), temperature=temperature)).scores
+    output = OutputSpec("float32", (1, len(LABELS)), temperature=temperature)
+    return np.array(to_prediction(logits.tolist(), output).scores)
 
 
 def calibration_error(scores: Array, right: Array, bins: int = 15) -> float:

@@ -44,7 +44,7 @@ _CLIPS = 60
 class Answers(NamedTuple):
     """What the board says of n images.
 
-    seen: uint8 (n, 28, 28) or (n, k, 28, 28), what the model saw. scores: float32 (n, 10). confidence: float (n,), what
+    seen: uint8 (n, 28, 28) or (n, k, 28, 28), what the model saw. scores: float (n, 10). confidence: float (n,), what
     the decision looks at. truth: index into TARGETS, (n,).
     """
 
@@ -119,7 +119,7 @@ def ask(classifier: Classifier, images: Sequence[Array] | Array, truth: Array) -
     predictions = [classifier(image) for image in seen]
     return Answers(
         seen,
-        np.stack([each.scores for each in predictions]),
+        np.array([each.scores for each in predictions]),
         np.array([each.confidence for each in predictions]),
         truth,
     )

@@ -41,7 +41,7 @@ class Effort(NamedTuple):
     training_steps: int
 
 
-FULL = Effort(rounds=2, passes=4, moving_s=6.0, still_s=4.0, starts=10, images=10_000, wakes=6, training_steps=40)
+FULL = Effort(rounds=2, passes=4, moving_s=6.0, still_s=4.0, starts=10, images=10_000, wakes=6, training_steps=80)
 QUICK = Effort(rounds=1, passes=1, moving_s=1.0, still_s=1.0, starts=1, images=1000, wakes=1, training_steps=0)
 
 

@@ -35,15 +35,15 @@ class CameraRecipe(msgspec.Struct, frozen=True):
     """The model that ships, `make train`: how long the teacher and the student train, and then with everybody."""
 
     teacher_passes: Annotated[float, Meta(gt=0, le=100)] = 1.0
-    student_steps: Count = 12000
-    everybody_steps: Count = 3000
+    student_steps: Count = 24000
+    everybody_steps: Count = 6000
 
 
 class TinyRecipe(msgspec.Struct, frozen=True):
     """The smallest model, for the same views and from the same teacher as the one that ships."""
 
-    student_steps: Count = 6000
-    everybody_steps: Count = 2000
+    student_steps: Count = 12000
+    everybody_steps: Count = 4000
 
 
 class TrainingConfig(msgspec.Struct, frozen=True):

@@ -33,13 +33,13 @@ GRAY_PX = 56
 """Side of what the preprocessing is given, pixels: twice what it gives."""
 ROOM_PX = 8
 """What the student's copy of a view has around that on each side: room to look from farther and elsewhere."""
-BATCH_SIZE = 256
+BATCH_SIZE = 128
 _FASHION_SHARE = 0.33
-_BLOCK_STEPS = 150
+_BLOCK_STEPS = 300
 _LABEL_SHARE = 0.5
 """Of the lessons from photographs that the teacher has not learnt."""
 _SMOOTHING = 0.05
-_AVERAGE = 0.998
+_AVERAGE = 0.999
 _WEIGHT_DECAY = 2e-3
 _ADAM_SHARE = 1 / 3
 """Of the kernels' learning rate: what all that is not a kernel learns at, by AdamW."""
@@ -106,7 +106,7 @@ def train_student(
     seed: int,
     file: Path,
     watch: Callable[[keras.Model], float],
-    peak_learning_rate: float = 12e-3,
+    peak_learning_rate: float = 9e-3,
 ) -> keras.Model:
     """Train `model` (float32 (n, 28, 28), 0..255 -> ten logits); returns it with the running average of its weights.
 
@@ -176,7 +176,7 @@ def train_student(
 def _block(
     views: Lessons, fashion: Split, preprocess: Callable[[Array], Array], seed: int, block: int
 ) -> tuple[Array, Array]:
-    """Images uint8 (150 * 256, 28, 28) and wanted float32 (150 * 256, 11) of one block, batches mixed alike."""
+    """Images uint8 (300 * 128, 28, 28) and wanted float32 (300 * 128, 11) of one block, batches mixed alike."""
     rng = np.random.default_rng((seed, 3, block))
     fashion_a_batch = round(BATCH_SIZE * _FASHION_SHARE)
     views_a_batch = BATCH_SIZE - fashion_a_batch

@@ -72,7 +72,7 @@ def histories(path: Path, trainings: Mapping[str, Sequence[Mapping[str, float]]]
         if entries and "validation" in entries[0]:
             other = axis.twinx()
             other.plot(steps, [entry["validation"] for entry in entries], color="C1")
-            other.set_ylabel("validation accuracy, one view, float", color="C1")
+            other.set_ylabel("validation accuracy, float", color="C1")
     _save(figure, path)
 
 

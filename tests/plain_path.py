@@ -5,6 +5,8 @@ The board's own code may become faster, but every byte of its pictures, and ever
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -126,7 +128,9 @@ class Decision:
         if self._average is None or self._smoothing_ns == 0:
             self._average = now
         else:
-            keep = float(np.exp(-max(0, captured_ns - self._then_ns) / self._smoothing_ns))
+            keep = math.exp(
+                -max(0, captured_ns - self._then_ns) / self._smoothing_ns
+            )  # numpy's may differ in the last bit
             self._average = keep * self._average + (1 - keep) * now
         self._then_ns = captured_ns
         self._shown = self._choose(self._average)

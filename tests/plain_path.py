@@ -128,9 +128,8 @@ class Decision:
         if self._average is None or self._smoothing_ns == 0:
             self._average = now
         else:
-            keep = math.exp(
-                -max(0, captured_ns - self._then_ns) / self._smoothing_ns
-            )  # numpy's may differ in the last bit
+            # Not numpy's: its last bit may differ, and 1 - keep is then far off where little time passed.
+            keep = math.exp(-max(0, captured_ns - self._then_ns) / self._smoothing_ns)
             self._average = keep * self._average + (1 - keep) * now
         self._then_ns = captured_ns
         self._shown = self._choose(self._average)

@@ -109,7 +109,9 @@ def test_predictions(values: list[float], background: bool, temperature: float):
     output = OutputSpec("float32", (1, 10), background, temperature)
     row = np.array(values, np.float32)
     mine, plain = to_prediction(row.tolist(), output), plain_path.to_prediction(row, output)
+    assert {type(score) for score in mine.scores} == {float}
     assert mine.scores == pytest.approx(plain.scores, rel=1e-12)
+    np.testing.assert_array_equal(np.float32(mine.scores), np.float32(plain.scores))
     assert mine.garment == pytest.approx(plain.garment, rel=1e-12)
     assert mine.label == plain.label
     assert mine.score == max(mine.scores)

@@ -53,6 +53,10 @@ check: .venv/device  ## test config.yaml, model and camera: make check SOURCE=/p
 data: .venv/dev  ## find, install or download Fashion-MNIST; the targets that need it do so themselves
 	@$(PY) -m training.data
 
+.PHONY: photos
+photos: .venv/dev  ## fetch the public photographs of clothing (CC0) into data/photos, which train then takes
+	@$(PY) -m training.clothing_dataset
+
 .PHONY: reproduce
 reproduce: data  ## the article end to end: reports/reproduce.md
 	@$(PY) -m training.reproduce

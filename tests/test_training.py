@@ -165,7 +165,7 @@ def test_photographs_are_read_from_folders_and_csv(tmp_path: Path):
     assert [TARGETS[photo.target] for photo in load_photos(tmp_path / "a")] == ["T-shirt/top", "none"]
     (tmp_path / "b" / "images").mkdir(parents=True)
     (tmp_path / "b" / "images" / "1.jpg").write_bytes(b"x")
-    (tmp_path / "b" / "photos.csv").write_text("image,contributor,label\n1,ann,Hoodie\n")
+    (tmp_path / "b" / "photos.csv").write_text("image,contributor,target\n1,ann,Pullover\n")
     assert load_photos(tmp_path / "b") == [Photo(tmp_path / "b" / "images" / "1.jpg", 2, "ann")]
 
 

@@ -1,8 +1,6 @@
-"""Labelled photographs: a CSV as the public clothing data set has it, or a folder a class.
+"""Labelled photographs: images and a photos.csv that names class and contributor of each, or a folder a class.
 
-The public source is "Clothing dataset (full)" by Alexey Grigorev and contributors, CC0 1.0
-(github.com/alexeygrigorev/clothing-dataset, kaggle.com/datasets/agrigorev/clothing-dataset-full). Its classes stand for
-Fashion-MNIST's as SOURCE_CLASSES says.
+`training.clothing_dataset` makes the former of the public ones.
 """
 
 from __future__ import annotations
@@ -23,13 +21,8 @@ NONE = "none"
 FOOTWEAR = "footwear"
 """A shoe whose kind is unknown: it counts as any of Sandal, Sneaker and Ankle boot, and is left out of scores."""
 TARGETS = (*LABELS, NONE, FOOTWEAR)
-SOURCE_CLASSES = {
-    "T-Shirt": "T-shirt/top", "Polo": "T-shirt/top", "Undershirt": "T-shirt/top", "Top": "T-shirt/top",
-    "Pants": "Trouser", "Longsleeve": "Pullover", "Hoodie": "Pullover", "Dress": "Dress", "Outwear": "Coat",
-    "Blazer": "Coat", "Shirt": "Shirt", "Blouse": "Shirt", "Shoes": FOOTWEAR, "Shorts": NONE, "Skirt": NONE,
-    "Hat": NONE, "Body": NONE,
-}  # fmt: skip
 USUAL_FOLDER = Path("data/photos")
+TABLE = "photos.csv"
 
 
 class Photo(NamedTuple):
@@ -46,8 +39,8 @@ def find_photos(named: str) -> Path:
     if folder.is_dir():
         return folder
     raise DataError(
-        f"photographs: no folder {folder}; unpack the clothing data set there (README), or "
-        "name a folder with a sub-folder a class with --photos"
+        f"photographs: no folder {folder}; run `make photos`, which fetches the public ones, or "
+        "name a folder of yours that has a sub-folder a class with --photos"
     )
 
 
@@ -56,7 +49,7 @@ def load_photos(folder: Path) -> list[Photo]:
 
     Every problem is reported at once. Raises DataError.
     """
-    table = folder / "photos.csv"
+    table = folder / TABLE
     photos, problems = _from_csv(table) if table.is_file() else _from_folders(folder)
     missing = [photo.path for photo in photos if not photo.path.is_file()]
     problems += [f"{path}: missing" for path in missing]
@@ -104,17 +97,17 @@ def split_by_contributor(
 
 
 def _from_csv(table: Path) -> tuple[list[Photo], list[str]]:
-    """Columns image, contributor and target (or label, the source's own class)."""
+    """Columns image, target (one of TARGETS) and, where known, contributor."""
     photos, problems = [], []
     with table.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         columns = set(rows.fieldnames or [])
-        if not {"image"} <= columns or not columns & {"target", "label"}:
+        if not {"image", "target"} <= columns:
             return [], [f"{table}: expected the columns image, contributor, target; found {', '.join(sorted(columns))}"]
         for line, row in enumerate(rows, start=2):
-            target = row.get("target") or SOURCE_CLASSES.get(row.get("label") or "", "")
+            target = row["target"]
             if target not in TARGETS:
-                problems.append(f"{table}:{line}: unknown class {target or row.get('label')!r}; {_known()}")
+                problems.append(f"{table}:{line}: unknown class {target!r}; {_known()}")
                 continue
             image = row["image"] or ""
             path = table.parent / "images" / (image if image.endswith(".jpg") else f"{image}.jpg")

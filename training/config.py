@@ -34,7 +34,7 @@ class BenchmarkRecipe(msgspec.Struct, frozen=True):
 class CameraRecipe(msgspec.Struct, frozen=True):
     """The model that ships, `make train`: how long the teacher and the student train, and then with everybody."""
 
-    teacher_passes: Annotated[float, Meta(gt=0, le=100)] = 0.55
+    teacher_passes: Annotated[float, Meta(gt=0, le=100)] = 1.0
     student_steps: Count = 24000
     everybody_steps: Count = 6000
 

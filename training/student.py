@@ -34,7 +34,7 @@ GRAY_PX = 56
 ROOM_PX = 8
 """What the student's copy of a view has around that on each side: room to look from farther and elsewhere."""
 BATCH_SIZE = 128
-_FASHION_SHARE = 0.25
+_FASHION_SHARE = 0.33
 _BLOCK_STEPS = 300
 _LABEL_SHARE = 0.5
 """Of the lessons from photographs that the teacher has not learnt."""

@@ -79,7 +79,7 @@ def test_what_was_damaged_comes_back_and_nothing_is_fetched_again(repository: Pa
 
 
 def test_other_files_than_the_commit_names_are_refused(repository: Path, tmp_path: Path):
-    with pytest.raises(DataError, match="run `make photos` again, or unpack"):
+    with pytest.raises(DataError, match="run `make photos` again, or put"):
         fetch(tmp_path / "photos", repository.as_uri(), COMMIT)
     assert not (tmp_path / "photos" / "images.csv").exists()
 
@@ -99,7 +99,14 @@ def test_without_git_or_table_it_says_what_to_do(
     assert main(["--out", str(tmp_path)]) == 1
     errors = capsys.readouterr().err.splitlines()
     assert errors[0].startswith(f"error: {tmp_path / 'images.csv'}: missing")
-    assert (
-        errors[1]
-        == f"error: photographs: git is not installed; install it, or put the data set into {tmp_path} by hand"
-    )
+    assert errors[1].startswith("error: photographs: git is not installed; install it, or put the data set's")
+    assert errors[1].endswith(f"--unpacked --out {tmp_path}`")
+
+
+def test_somebodys_own_photographs_are_left_alone(repository: Path, tmp_path: Path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "photos.csv").write_text("image,target\n")
+    with pytest.raises(DataError, match="not empty, and not from `make photos`; move it away"):
+        fetch(own, repository.as_uri(), commit_of(repository))
+    assert [path.name for path in own.iterdir()] == ["photos.csv"]

@@ -35,8 +35,12 @@ _SHOE_KINDS = Path(__file__).with_name("shoe_kinds.csv")
 def fetch(folder: Path, repository: str = REPOSITORY, commit: str = COMMIT) -> None:
     """`commit` of the data set in `folder`. What is there and whole is not fetched again. Raises DataError."""
     if shutil.which("git") is None:
-        raise DataError(f"photographs: git is not installed; install it, or put the data set into {folder} by hand")
+        raise DataError(f"photographs: git is not installed; install it, or {_by_hand(folder)}")
     if not (folder / ".git").is_dir():
+        if folder.exists() and any(folder.iterdir()):  # Somebody's own photographs, whose table would be lost.
+            raise DataError(
+                f"{folder}: not empty, and not from `make photos`; move it away, or name another with --out"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         _git(folder, "init", "--quiet")
     if not _has(folder, commit):
@@ -79,8 +83,15 @@ def _git(folder: Path, *arguments: str) -> None:
     if status := subprocess.run(command).returncode:
         raise DataError(
             f"photographs: `{' '.join(command)}` ended with status {status}, see above; run `make photos` again, or "
-            f"unpack the data set into {folder} by hand: images.csv and images/"
+            f"{_by_hand(folder)}"
         )
+
+
+def _by_hand(folder: Path) -> str:
+    return (
+        f"put the data set's images.csv and images/ into {folder} by hand and run "
+        f"`.venv/bin/python -m training.clothing_dataset --unpacked --out {folder}`"
+    )
 
 
 def _has(folder: Path, commit: str) -> bool:

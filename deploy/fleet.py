@@ -72,6 +72,8 @@ class Fleet(BaseStateCallback):
     def __enter__(self) -> Fleet:
         logger.handlers = [_Forward(self._forward)]
         logger.propagate = False
+        # Of a greeting that breaks off it logs a traceback; what it raises comes here, too, and is told in words.
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
         set_echo(lambda message=None, **_: self._forward(str(message)))
         with contextlib.suppress(PyinfraError):  # "No hosts remaining!": they are all in `failed`.
             connect_all(self._state)

@@ -28,13 +28,13 @@ def find_zoo(folder: Path) -> List[Path]:
 
 
 def card_facts(model: Path) -> Dict[str, Any]:
-    """Name with the kind of file, bytes, and the accuracies by data set, as the card says."""
+    """Name with the kind of file, the model's alone, bytes, and the accuracies by data set, as the card says."""
     card = read_card(card_path(model))
     accuracies = {entry.dataset: entry.value for entry in card.measurements if entry.metric == "accuracy"}
     kind = "float32" if card.input.dtype == "float32" else "int8"
     # The article's float16 and dynamic-range files take float32, too: their own names tell them apart.
     name = model.stem if model.stem.startswith(f"{card.name}-") else f"{card.name}-{kind}"
-    return {"name": name, "bytes": card.size_bytes, "accuracies": accuracies}
+    return {"name": name, "model": card.name, "bytes": card.size_bytes, "accuracies": accuracies}
 
 
 def datasets(measured: Dict[str, Any]) -> List[str]:

@@ -51,15 +51,19 @@ class Row:
     error: str = ""
 
 
-def plan(config: Config, models: Sequence[Path], *, quick: bool = False) -> List[Job]:
-    """The settings to measure, the same for each model: every installed runtime with 1 to 4 threads."""
-    threads = range(1, min(MOST_THREADS, len(os.sched_getaffinity(0))) + 1)
+def usable_threads() -> int:
+    """Threads worth trying here, 1 to 4: no more than there are processors to run on."""
+    return min(MOST_THREADS, len(os.sched_getaffinity(0)))
+
+
+def plan(config: Config, models: Sequence[Path], most_threads: int, *, quick: bool = False) -> List[Job]:
+    """The settings to measure, the same for each model: every installed runtime with 1 to `most_threads` threads."""
     effort = (0.0, 10, 0.0) if quick else (10.0 / _ROUNDS, 100 // _ROUNDS, 0.5)
     return [
         Job(str(model), runtime, count, config.camera, *effort)
         for model in models
         for runtime in installed_runtimes()
-        for count in threads
+        for count in range(1, most_threads + 1)
     ]
 
 

@@ -94,14 +94,14 @@ def _compare(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace, config: Config) -> int:
     from tqdm import tqdm
 
-    from device.bench import advice, measure_all, plan, render, summarize
+    from device.bench import advice, measure_all, plan, render, summarize, usable_threads
     from device.config_edit import set_settings
     from device.health import HealthReader
 
     path = options.config or DEFAULT_CONFIG
     if options.apply and not path.exists():
         raise ConfigError(f"{path}: --apply changes a settings file, and there is none; name one with --config")
-    jobs = plan(config, [config.folder / config.model.path, *options.also], quick=options.quick)
+    jobs = plan(config, [config.folder / config.model.path, *options.also], usable_threads(), quick=options.quick)
     before = HealthReader().read()
     with tqdm(total=2 * len(jobs), unit="run", file=sys.stderr) as bar:
         rows = measure_all(jobs, after_each=bar.update)

@@ -19,7 +19,7 @@ from benchmarks.pareto import draw_pareto
 from benchmarks.readme import BEGIN, END, block, with_block
 from benchmarks.recipes import RECIPES
 from benchmarks.report import render
-from benchmarks.suite import needed, training, work
+from benchmarks.suite import QUICK, needed, settings_to_measure, training, work
 from benchmarks.targets import Row, rows, target_table
 from benchmarks.worker import best_labels, in_turns
 from benchmarks.zoo import Point, card_facts, dominates, find_zoo, front
@@ -220,6 +220,15 @@ def test_training_that_cannot_be_timed_is_no_row_and_says_why():
     measured = made_up({"error": "no module named tensorflow"})
     assert "training" not in " ".join(row.what for row in rows(measured))
     assert "Training: no module named tensorflow" in render(measured, "here")
+
+
+def test_what_ships_is_asked_in_every_file_and_number_of_threads_and_the_others_with_one():
+    cards = {"c-int8": {"model": "c"}, "c-float32": {"model": "c"}, "d": {"model": "d"}}
+    jobs = settings_to_measure(Path("c-int8"), [Path("c-float32"), Path("d")], installed_runtimes(), cards, QUICK)
+    expected = {(model, count) for model in ("c-int8", "c-float32") for count in (1, 2, 3, 4)} | {("d", 1)}
+    assert {(job.model, job.runtime, job.threads) for job in jobs} == {
+        (model, runtime, count) for model, count in expected for runtime in installed_runtimes()
+    }
 
 
 def test_what_is_needed_and_fails_is_an_error():

@@ -7,6 +7,9 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 
 from device.model_card import card_path, read_card
 
+_TWINS = {"validated", "halves"}
+"""Folders in which `make train` and `make halves` keep them."""
+
 
 class Point(NamedTuple):
     """A model in a runtime, one thread. model: its path. accuracy: 0..1, by its card. invoke_us: median, paced."""
@@ -21,10 +24,10 @@ class Point(NamedTuple):
 def find_zoo(folder: Path) -> List[Path]:
     """The models under `folder` that have their card beside them, in order: what the training left there.
 
-    Without the twins in `validated`, which are what ships but for the people they learnt from.
+    Without the twins, which are what ships but for the people they learnt from.
     """
     found = (path for path in folder.rglob("*.tflite") if card_path(path).exists())
-    return sorted(path for path in found if path.parent.name != "validated")
+    return sorted(path for path in found if not _TWINS & {*path.relative_to(folder).parts})
 
 
 def card_facts(model: Path) -> Dict[str, Any]:

@@ -17,6 +17,7 @@ from device.arrays import Array
 from device.labels import LABELS
 from device.model_card import InputSpec, ModelCard, OutputSpec, card_path, write_card
 from training.gate import runtimes_that_run
+from training.int8 import to_int8
 
 Kind = Literal["float32", "float16", "dynamic-range", "int8"]
 KINDS: tuple[Kind, ...] = ("float32", "float16", "dynamic-range", "int8")
@@ -64,6 +65,8 @@ def export(model: keras.Model, kind: Kind, path: Path, draft: ModelCard, calibra
 def convert(model: keras.Model, kind: Kind, calibration: Array) -> bytes:
     """The model as a .tflite flatbuffer. calibration: float32, shape (n, *input), real input values."""
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if kind == "int8":
+        return to_int8(converter, calibration.reshape(-1, *model.input_shape[1:]))
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
@@ -71,11 +74,6 @@ def convert(model: keras.Model, kind: Kind, calibration: Array) -> bytes:
     if kind == "dynamic-range":
         # Else Dense layers become FULLY_CONNECTED version 12, which tflite-runtime 2.14 does not know.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    if kind == "int8":
-        shape = (1, *model.input_shape[1:])
-        converter.representative_dataset = lambda: ([image.reshape(shape)] for image in calibration)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.uint8
     return bytes(converter.convert())
 
 

@@ -64,17 +64,19 @@ def export(model: keras.Model, kind: Kind, path: Path, draft: ModelCard, calibra
 
 def convert(model: keras.Model, kind: Kind, calibration: Array) -> bytes:
     """The model as a .tflite flatbuffer. calibration: float32, shape (n, *input), real input values."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    if kind == "int8":
-        return to_int8(converter, calibration.reshape(-1, *model.input_shape[1:]))
-    if kind != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if kind == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if kind == "dynamic-range":
-        # Else Dense layers become FULLY_CONNECTED version 12, which tflite-runtime 2.14 does not know.
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    return bytes(converter.convert())
+    with tempfile.TemporaryDirectory() as folder:  # By way of a file, since `from_keras_model` lists all variables.
+        model.export(folder, format="tf_saved_model", verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if kind == "int8":
+            return to_int8(converter, calibration.reshape(-1, *model.input_shape[1:]))
+        if kind != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if kind == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if kind == "dynamic-range":
+            # Else Dense layers become FULLY_CONNECTED version 12, which tflite-runtime 2.14 does not know.
+            converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+        return bytes(converter.convert())
 
 
 def operators(content: bytes) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 from tabulate import tabulate
@@ -79,6 +79,23 @@ def _paced(rounds: Dict[str, Any], runtimes: Sequence[str]) -> Iterator[List[Any
 
 
 _PACED_KINDS = ("moving", "still", "resting")
+
+
+def threads_table(measured: Dict[str, Any]) -> str:
+    """What ships by file, runtime and number of threads: an inference at 30 frames/s and, in brackets, back to back."""
+    ships = measured["cards"][measured["model"]]["model"]
+    found: Dict[Tuple[str, str], Dict[int, str]] = {}
+    for row in measured["settings"]["rows"]:
+        card = measured["cards"][row["model"]]
+        if card["model"] == ships and not row["error"]:
+            paced, tight = (row[pace]["inference"]["p50_us"] for pace in ("paced", "tight"))
+            found.setdefault((card["name"], row["runtime"]), {})[row["threads"]] = f"{paced:,.0f} ({tight:,.0f})"
+    numbers = sorted({threads for cells in found.values() for threads in cells})
+    names = ["inference, us", "runtime", *(f"{threads} thread{'s' * (threads > 1)}" for threads in numbers)]
+    rows = [[*key, *(cells.get(threads, "") for threads in numbers)] for key, cells in found.items()]
+    return tabulate(
+        rows, names, tablefmt="github", disable_numparse=True, colalign=("left", "left", *["right"] * len(numbers))
+    )
 
 
 def _settings(measured: Dict[str, Any]) -> Iterator[List[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from benchmarks.hot_loop import steps
 from benchmarks.pareto import draw_pareto
 from benchmarks.readme import BEGIN, END, block, with_block
 from benchmarks.recipes import RECIPES
-from benchmarks.report import render
+from benchmarks.report import render, threads_table
 from benchmarks.suite import QUICK, needed, settings_to_measure, training, work
 from benchmarks.targets import Row, rows, target_table
 from benchmarks.worker import best_labels, in_turns
@@ -177,7 +178,12 @@ def made_up(training: dict[str, object]) -> dict[str, object]:
          "tight": {"inference": stage}, "paced": {"inference": {"p50_us": us}, "total": stage}}
         for model, threads, us in (("m", 1, 100.0), ("m", 2, 1.0), ("better", 1, 90.0), ("larger", 1, 90.0))
     ]  # fmt: skip
-    card = {"name": "camera-int8", "bytes": 100_000, "accuracies": {"Fashion-MNIST test": 0.9, "photographs": 0.7}}
+    card = {
+        "name": "camera-int8",
+        "model": "camera",
+        "bytes": 100_000,
+        "accuracies": {"Fashion-MNIST test": 0.9, "photographs": 0.7},
+    }
     return {
         "model": "m", "runtimes": ["litert"],
         "rounds": {"answers litert": [answers], **rounds, "full_tensorflow": [none], "mediapipe_classifier": [none]},
@@ -192,8 +198,8 @@ def made_up(training: dict[str, object]) -> dict[str, object]:
         "settings": {"rows": settings},
         "cards": {
             "m": card,
-            "better": {**card, "name": "better", "accuracies": {"Fashion-MNIST test": 0.91}},
-            "larger": {**card, "name": "larger", "bytes": 100_001},
+            "better": {**card, "name": "better", "model": "better", "accuracies": {"Fashion-MNIST test": 0.91}},
+            "larger": {**card, "name": "larger", "model": "larger", "bytes": 100_001},
         },
     }  # fmt: skip
 
@@ -213,6 +219,8 @@ def test_every_target_is_a_row_with_its_verdict(tmp_path: Path):
     assert "it broke" in text
     assert "a.py:1 (99 of 99 frames, 5000 B), b.py:2 (3 of 99 frames, 5000 B)" in text
     assert target_table(measured) in block(measured, "here, today")
+    assert re.search(r"camera-int8 +\| litert 2 +\| +100 \(100\) \| +1 \(100\) \|", block(measured, "here, today"))
+    assert "better" not in threads_table(measured)
     draw_pareto(measured, tmp_path / "bench.png")
     assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
 

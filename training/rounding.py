@@ -29,8 +29,9 @@ def covering(counts: Array, least: float, largest: float) -> tuple[float, float]
 def rounded(weights: Array, moment: Array) -> Array:
     """A channel's weights on the steps of int8, up or down so that its outputs change least.
 
-    Nagel et al. 2020, "Up or down? Adaptive rounding for post-training quantization", arXiv:2004.10568, equation 13, by
-    trying all. To the nearest, an edge filter's sum is no longer 0, and the light of the whole image leaks into it.
+    Nagel et al. 2020, "Up or down? Adaptive rounding for post-training quantization", arXiv:2004.10568: their
+    layer-wise local loss, here by trying every way. To the nearest, an edge filter's sum is no longer 0, and the light
+    of the whole image leaks into it.
     weights: float32, shape (n,). moment: shape (n, n), the inputs' second moments. Gives float32.
     """
     step = float(np.abs(weights).max()) / _STEPS or 1.0

@@ -28,6 +28,8 @@ from deploy.facts import PROBE, BoardFacts, Facts
 CONNECT_TIMEOUT_S = 30
 SILENCE_S = 30
 """A connection on which nothing is acknowledged for so long is lost."""
+ENDING_S = 2
+"""A command of a connection that breaks fails a moment before the connection itself is known to have ended."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -124,7 +126,9 @@ class Fleet(BaseStateCallback):
         self, state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
     ) -> None:
         does = self._steps[host.name, op_hash].does
-        lost = not _transport(host).is_active()
+        transport = _transport(host)
+        transport.join(ENDING_S)
+        lost = not transport.is_active()
         self.failed[host.name] = f"the connection was lost at: {does}; {LOST}" if lost else f"stopped at: {does}"
 
     def _forward(self, message: str) -> None:

@@ -7,11 +7,15 @@ import struct
 import subprocess
 import sys
 import threading
-from typing import Iterator
+import time
+from types import SimpleNamespace
+from typing import Any, Iterator
 
 import pytest
 
 from conftest import ROOT
+from deploy import fleet
+from deploy.fleet import Command, Fleet
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -47,3 +51,31 @@ def test_a_board_that_does_not_speak_ssh_is_an_error_and_no_traceback(broken_boa
     assert "Traceback" not in told
     assert f"error: {broken_board}: cannot be reached" in told
     assert len(told.splitlines()) <= 2
+
+
+class Connection(threading.Thread):
+    """As paramiko's transport: a thread that ends with the connection."""
+
+    def __init__(self, ends: bool) -> None:
+        super().__init__(daemon=True)
+        self._ends = ends
+
+    def run(self) -> None:
+        time.sleep(0.3 if self._ends else 60)
+
+    def is_active(self) -> bool:
+        return self.is_alive()
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_step_that_fails_just_before_its_connection_ends_was_cut_off(ends: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fleet, "ENDING_S", 1)
+    connection = Connection(ends)
+    connection.start()
+    client = SimpleNamespace(get_transport=lambda: connection)
+    host: Any = SimpleNamespace(name="board", connector=SimpleNamespace(client=client))
+    boards = Fleet(["board"], "", 1, lambda *_: None)
+    boards._steps["board", "hash"] = Command("activated", "true")
+    boards.operation_host_error(boards._state, host, "hash")
+    assert ("the connection was lost at: activated" in boards.failed["board"]) is ends
+    assert ("stopped at: activated" in boards.failed["board"]) is not ends

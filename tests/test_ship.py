@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from device.classifier import Classifier, mean_of_crops
 from device.model_card import ModelCard, card_path, load_model, read_card
 from test_training import python
 
@@ -24,16 +28,23 @@ seen = Validation(rng.integers(0, 256, (40, 2, 28, 28), np.uint8), np.arange(40)
 ranges = splits.train.images[:20]
 keras.utils.set_random_seed(1)
 ship(tiny(), ranges, seen, splits, "a recipe", seed=1, path=folder / "validated" / "tiny.tflite", run=folder)
+np.save(folder / "seen.npy", seen.images)
 keras.utils.set_random_seed(2)
 ship_everybody(tiny(), ranges, splits, validated=folder / "validated" / "tiny.tflite", path=folder / "model.tflite")
 """
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, ModelCard]:
-    """The cards of the file that was measured and of the one that ships."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the files lie: validated/tiny.tflite and tiny-float32.tflite, and model.tflite, which ships."""
     folder = tmp_path_factory.mktemp("shipped")
     python(SHIP, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shipped(folder: Path) -> tuple[ModelCard, ModelCard]:
+    """The cards of the file that was measured and of the one that ships."""
     load_model(folder / "model.tflite")
     return read_card(card_path(folder / "validated" / "tiny.tflite")), read_card(card_path(folder / "model.tflite"))
 
@@ -44,6 +55,16 @@ def test_the_card_of_what_learnt_from_everybody_says_whose_its_figures_are(shipp
     assert measured.validated_sha256 is None
     assert "did not know the validation contributors" in ships.trained_on
     assert (ships.unsure_below, ships.output.temperature) == (measured.unsure_below, measured.output.temperature)
+
+
+def test_the_card_says_how_many_int8_answers_otherwise_than_float(folder: Path, shipped):
+    images = np.load(folder / "seen.npy")
+    answers = [
+        mean_of_crops(Classifier(folder / name).logits(images.reshape(-1, 28, 28)), images.shape[1]).argmax(axis=1)
+        for name in ("validated/tiny.tflite", "tiny-float32.tflite")
+    ]
+    figures = {each.metric: each.value for each in shipped[0].measurements}
+    assert figures["answered otherwise than by the float model"] == (answers[0] != answers[1]).mean()
 
 
 def test_only_what_it_has_not_seen_is_measured_anew(shipped):

@@ -16,11 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from device.arrays import Array
-from device.classifier import mean_of_crops
 from device.errors import DataError, GarmentcamError
 from device.labels import LABELS
 from device.model_card import card_path, read_card
-from device.runtime import installed_runtimes
 from training.calibration import accuracy_and_recall
 from training.config import TrainingConfig, load_training_config
 from training.data import Splits, load_fashion_mnist
@@ -56,13 +54,12 @@ def answers(
     import keras
 
     from training.export import export
-    from training.gate import ask
+    from training.gate import ask_all
     from training.student import joined
 
     known_targets = np.load(run / "targets.npy")
     teacher = cache(lambda: trained_teacher(run, known_targets, config))
     known = taught(run, folder, known_targets, teacher)
-    runtime = installed_runtimes()[0]
     ranges, card = int8_ranges(known.grays, splits, config.seed), read_card(card_path(validated))
     found = []
     for number, part in enumerate(parts):
@@ -74,11 +71,7 @@ def answers(
             student, lessons, splits.train, seen, name, config, folder / HALVES / str(number) / "student.npz"
         )
         exported = export(knows_more, "int8", part / f"{name}.tflite", card, ranges)
-        # In one runtime: these files do not ship, so the others need not round as it does.
-        before, after = (
-            mean_of_crops(ask(path, runtime, seen.images).logits, seen.images.shape[1]).argmax(axis=1)
-            for path in (validated, exported.path)
-        )
+        before, after = (ask_all(path, seen.images)[0].logits.argmax(axis=1) for path in (validated, exported.path))
         found.append((seen.truth, before, after))
     truth, before, after = (np.concatenate(part) for part in zip(*found, strict=True))
     return truth, before, after

@@ -24,10 +24,15 @@ folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)
 some = lambda n: Split(rng.integers(0, 256, (n, 28, 28), np.uint8), rng.integers(0, 10, n))
 splits = Splits(some(80), some(20), some(60))
-seen = Validation(rng.integers(0, 256, (40, 2, 28, 28), np.uint8), np.arange(40) % 11)
-ranges = splits.train.images[:20]
+light = rng.uniform(0, 1, (80, 2, 1, 1)) * np.linspace(0, 1, 28) ** rng.uniform(0, 4, (80, 1, 1, 1))
+seen = Validation((light * rng.integers(0, 256, (80, 2, 28, 28))).astype(np.uint8), np.arange(80) % 11)
+ranges = splits.train.images[:20] // 16  # Of dark images alone: int8 must answer others otherwise.
 keras.utils.set_random_seed(1)
-ship(tiny(), ranges, seen, splits, "a recipe", seed=1, path=folder / "validated" / "tiny.tflite", run=folder)
+student = tiny()
+logits = student.predict(seen.images.reshape(-1, 28, 28, 1).astype(np.float32), verbose=0)
+kernel, bias = student.layers[-1].get_weights()
+student.layers[-1].set_weights([50 * kernel, 50 * (bias - logits.mean(axis=0))])  # Else it has one answer to all.
+ship(student, ranges, seen, splits, "a recipe", seed=1, path=folder / "validated" / "tiny.tflite", run=folder)
 np.save(folder / "seen.npy", seen.images)
 keras.utils.set_random_seed(2)
 ship_everybody(tiny(), ranges, splits, validated=folder / "validated" / "tiny.tflite", path=folder / "model.tflite")
@@ -64,7 +69,7 @@ def test_the_card_says_how_many_int8_answers_otherwise_than_float(folder: Path, 
         for name in ("validated/tiny.tflite", "tiny-float32.tflite")
     ]
     figures = {each.metric: each.value for each in shipped[0].measurements}
-    assert figures["answered otherwise than by the float model"] == (answers[0] != answers[1]).mean()
+    assert figures["answered otherwise than by the float model"] == (answers[0] != answers[1]).mean() > 0
 
 
 def test_only_what_it_has_not_seen_is_measured_anew(shipped):
